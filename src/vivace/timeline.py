@@ -25,11 +25,15 @@ def as_rate(fps: float | str | Fraction) -> Fraction:
     """
     try:
         rate = Fraction(fps) if not isinstance(fps, float) else Fraction(fps).limit_denominator(1001)
-    except (ValueError, OverflowError, ZeroDivisionError):
+    except (ValueError, OverflowError, ZeroDivisionError, TypeError):
         raise VivaceError(f"fps {fps!r} is not a number; give frames per second such as 24.") from None
     if not 0 < rate <= 1000:
         raise VivaceError(f"fps {fps!r} is out of range; give a rate above 0 and up to 1000, such as 24.")
-    return rate
+    # Broadcast rates are written with two or three decimals: 29.97 means 30000/1001.
+    broadcast = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    return (
+        broadcast if isinstance(fps, (float, str)) and rate != round(rate) and abs(rate - broadcast) < 0.001 else rate
+    )
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Timeline:
     mel_stride: int = 4
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "fps", as_rate(self.fps))
         if self.frames < 1 or (self.frames - 1) % self.temporal_stride:
             low = max(0, (self.frames - 1) // self.temporal_stride) * self.temporal_stride + 1
             raise VivaceError(
@@ -61,7 +66,7 @@ class Timeline:
             )
 
     @classmethod
-    def covering(cls, seconds: float, fps: float | Fraction = 24, **rates: int) -> Timeline:
+    def covering(cls, seconds: float | Fraction, fps: float | Fraction = 24, **rates: int) -> Timeline:
         """The shortest timeline that lasts at least `seconds`, never shorter than one picture.
 
         A length within half a picture of a fitting one takes that one (2.04 s at 24 fps is 49 pictures, not 53).
@@ -69,7 +74,7 @@ class Timeline:
         Raises:
             VivaceError: seconds not finite, not positive or above `MAX_SECONDS`; a bad rate.
         """
-        if not (isinstance(seconds, (int, float)) and math.isfinite(seconds) and 0 < seconds <= MAX_SECONDS):
+        if not (isinstance(seconds, (int, float, Fraction)) and math.isfinite(seconds) and 0 < seconds <= MAX_SECONDS):
             raise VivaceError(f"seconds {seconds!r} is out of range; give a length above 0 and up to {MAX_SECONDS:g}.")
         rate = as_rate(fps)
         stride = rates.get("temporal_stride", cls.temporal_stride)

@@ -1,0 +1,117 @@
+"""The `vivace` command: its parts, and how errors reach a user.
+
+Nothing heavy is imported here or at the top of a command's file, so `vivace --help` is quick; and nothing but Python's
+own modules before `main` runs, so that Ctrl-C is answered in our words from the first moment on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from vivace import __version__
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    import typer
+
+INTERRUPTED = 130
+# Commands of other rooms: the module of each is vivace.cli.NAME and holds either a function or a Typer `app`.
+OTHERS = ("verify", "world", "train", "evaluate")
+
+
+def build() -> typer.Typer:
+    """The application with all commands that are installed."""
+    import typer
+
+    from vivace.cli.batch import batch
+    from vivace.cli.generate import generate, rerun
+
+    class Commands(typer.core.TyperGroup):
+        def invoke(self, ctx: Any) -> Any:
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                # Typer would exit without a word.
+                raise typer.Exit(_stopped()) from None
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            print(f"vivace {__version__}")
+            raise typer.Exit
+
+    app = typer.Typer(
+        name="vivace",
+        cls=Commands,
+        help="Make video and sound in one process.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Show the version."
+        ),
+    ) -> None:
+        pass
+
+    for command in (generate, rerun, batch):
+        app.command()(command)
+    for name in OTHERS:
+        module_name = f"vivace.cli.{name}"
+        if importlib.util.find_spec(module_name) is None:
+            continue
+        module = importlib.import_module(module_name)
+        if isinstance(getattr(module, "app", None), typer.Typer):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code.
+
+    0: done. 1: a check failed (verify). 2: bad input or an output that cannot be written, told in one sentence on
+    standard error. 130: interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = build()(words, prog_name="vivace", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except VivaceError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return _stopped()
+    except BrokenPipeError:
+        # Whoever read our output has gone; without this Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except OSError as error:
+        where = f" {error.filename!r}" if error.filename else ""
+        return _complain(f"The system refused access{where}: {error.strerror or error}; check the path and free space.")
+    except MemoryError:
+        return _complain("Memory ran out; ask for a smaller size or fewer seconds.")
+    except Exception as error:
+        # Typer's own usage errors; their class lives in click or in typer depending on the version.
+        format_message = getattr(error, "format_message", None)
+        if format_message is None:
+            raise
+        command = getattr(getattr(error, "ctx", None), "command_path", "vivace")
+        return _complain(f"{' '.join(format_message().split()).rstrip('.')}; see {command} --help.")
+
+
+def _stopped() -> int:
+    print("Stopped; no unfinished file is left.", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _complain(sentence: str) -> int:
+    print(f"vivace: {sentence}", file=sys.stderr)
+    return 2

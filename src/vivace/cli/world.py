@@ -1,0 +1,167 @@
+"""`vivace world`: clips whose every event is known, and pictures of them to look at."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from vivace.timeline import Timeline
+    from vivace.world import Scene
+
+app = typer.Typer(
+    name="world",
+    help="Render clips of the procedural world with their exact truth, and look at them.",
+    no_args_is_help=True,
+)
+
+Kind = Annotated[str | None, typer.Option(help="impacts, drum, bell, woodblock or xylophone; drawn when not given.")]
+Split = Annotated[str, typer.Option(help="train, val or test: disjoint streams of scenes.")]
+Seconds = Annotated[float, typer.Option(help="Length of a clip.")]
+Size = Annotated[str, typer.Option(metavar="WxH", help="Picture size in pixels.")]
+Fps = Annotated[float, typer.Option(help="Pictures per second.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")]
+LONGEST_COUNT = 10_000_000
+
+
+@app.command(epilog="Example: vivace world render --count 8 --kind drum --output clips")
+def render(
+    output: Annotated[Path, typer.Option(help="Folder for the clips; clips already complete in it are kept.")],
+    count: Annotated[int, typer.Option(help="Number of clips.")] = 8,
+    kind: Kind = None,
+    split: Split = "train",
+    seconds: Seconds = 2.0,
+    size: Size = "128x128",
+    fps: Fps = 24.0,
+    seed: Annotated[int, typer.Option(help="Seed of the first clip; the others count up from it.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write clips as MP4, each with its caption and the truth about it as JSON beside it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from vivace.media import Clip, replacing, write_clip
+    from vivace.world import render_audio, render_video
+
+    if not 1 <= count <= LONGEST_COUNT:
+        raise VivaceError(f"--count {count} is out of range; give a number from 1 to {LONGEST_COUNT}.")
+    width, height = _size(size)
+    timeline = _timeline(seconds, fps)
+    made = 0
+    for number in track(range(count), "Rendering", console=Console(stderr=True), disable=as_json):
+        scene = _scene(seed + number, split, kind, seconds)
+        record = _record(scene, timeline, height, width)
+        clip_path = output / f"{split}-{scene.kind}-{scene.seed:06d}.mp4"
+        record_path = clip_path.with_suffix(".json")
+        text = json.dumps(record, indent=1)
+        if clip_path.is_file() and record_path.is_file() and record_path.read_text(encoding="utf-8") == text:
+            continue
+        clip = Clip(
+            render_video(scene, timeline, height, width),
+            timeline.fps,
+            render_audio(scene, timeline),
+            timeline.sample_rate,
+        )
+        write_clip(clip_path, clip, {"caption": record["caption"], "scene": scene.to_json()})
+        # The record comes last: a clip with a record is complete.
+        with replacing(record_path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        made += 1
+    if as_json:
+        typer.echo(json.dumps({"output": str(output), "clips": count, "rendered": made, "kept": count - made}))
+    else:
+        typer.echo(f"{count} clips in {output} ({made} rendered, {count - made} were there already).")
+
+
+@app.command(epilog="Example: vivace world play 7 --kind bell --output bell.png")
+def play(
+    what: Annotated[str, typer.Argument(metavar="SEED|CLIP.mp4", help="A seed, or a clip of `vivace world render`.")],
+    output: Annotated[Path | None, typer.Option(help="The PNG; named from the seed or clip when not given.")] = None,
+    kind: Kind = None,
+    split: Split = "train",
+    seconds: Seconds = 2.0,
+    size: Size = "128x128",
+    fps: Fps = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Make a contact sheet: pictures over waveform and spectrogram, with a tick at every event."""
+    from vivace.media import contact_sheet, read_clip, write_png
+    from vivace.world import render_audio, render_video, truth
+    from vivace.world.happenings import happenings
+
+    frames: Any
+    audio: Any
+    if re.fullmatch(r"\d{1,18}", what):
+        width, height = _size(size)
+        timeline = _timeline(seconds, fps)
+        scene = _scene(int(what), split, kind, seconds)
+        record = _record(scene, timeline, height, width)
+        title, events = str(record["caption"]), list(truth(scene, timeline, height, width).times)
+        frames, audio = render_video(scene, timeline, height, width), render_audio(scene, timeline)
+        rate, sample_rate = timeline.fps, timeline.sample_rate
+        target = output or Path(f"world-{split}-{scene.seed:06d}.png")
+    else:
+        clip = read_clip(what)
+        scene, title = _scene_of(Path(what))
+        events = [event.time for event in happenings(scene, float(clip.seconds))]
+        frames, audio, rate, sample_rate = clip.frames, clip.audio, clip.fps, clip.sample_rate
+        target = output or Path(what).with_suffix(".png")
+    if target.suffix.lower() != ".png":
+        raise VivaceError(f"Output {str(target)!r} does not end in .png; contact sheets are written as PNG.")
+    write_png(target, contact_sheet(frames, rate, audio, sample_rate, events=events, title=title))
+    if as_json:
+        typer.echo(json.dumps({"output": str(target), "caption": title, "events": events, "seed": scene.seed}))
+    else:
+        typer.echo(f"{target}: {title}\nevents at {', '.join(f'{time:.3f}' for time in events)} s")
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
+    if found is None:
+        raise VivaceError(f"--size {text!r} is not a size; give WIDTHxHEIGHT such as 128x128.")
+    return int(found[1]), int(found[2])
+
+
+def _timeline(seconds: float, fps: float) -> Timeline:
+    from vivace.timeline import Timeline
+
+    return Timeline.covering(seconds, fps)
+
+
+def _scene(seed: int, split: str, kind: str | None, seconds: float) -> Scene:
+    """The scene of a seed. It is drawn for the length at 24 fps, so that a seed means one scene at every rate."""
+    from vivace.timeline import Timeline
+    from vivace.world import sample_scene
+
+    return sample_scene(seed, split, kind=kind, seconds=float(Timeline.covering(seconds).seconds))
+
+
+def _record(scene: Scene, timeline: Timeline, height: int, width: int) -> dict[str, Any]:
+    """What is written beside a clip: its caption (a function of the scene's seed), scene and truth."""
+    import numpy as np
+
+    from vivace.world import caption_with_attributes, truth
+
+    text, stated = caption_with_attributes(scene, np.random.default_rng([scene.seed, 1]))
+    return {
+        "caption": text,
+        "stated": stated,
+        "scene": json.loads(scene.to_json()),
+        "truth": json.loads(truth(scene, timeline, height, width).to_json()),
+    }
+
+
+def _scene_of(path: Path) -> tuple[Scene, str]:
+    from vivace.media import read_metadata
+    from vivace.world import Scene
+
+    tags = read_metadata(path)
+    if "scene" not in tags:
+        raise VivaceError(f"{str(path)!r} holds no scene; give a seed, or a clip made by `vivace world render`.")
+    return Scene.from_json(tags["scene"]), tags.get("caption", path.name)

@@ -1,0 +1,151 @@
+"""Clips and sound from files of any common format."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+from vivace.errors import VivaceError
+from vivace.media.clip import Clip, check_sample_rate
+from vivace.media.decode_audio import decode_sound, resample
+from vivace.media.decode_video import decode_pictures
+from vivace.media.wav import METADATA_MARK, is_cut_short
+
+# Tags that a container adds by itself; what is left is what the file's author wrote.
+_CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+
+
+def read_clip(path: str | Path, start: float | Fraction = 0, seconds: float | Fraction | None = None) -> Clip:
+    """Read a clip, or the part of it that begins with the picture shown at `start` and lasts `seconds`.
+
+    Pictures come at the file's average rate: where the file shows one longer, it is repeated. The sound keeps its
+    rate and lasts exactly as long as the pictures, silent where the file has none; more than two channels are mixed
+    to stereo, and samples are limited to [-1, 1].
+
+    Args:
+        path: a video or sound file; without pictures `frames` is None and `fps` 24.
+        start: seconds from the first picture.
+        seconds: length; None reads to the end. It is rounded to a whole number of pictures.
+
+    Raises:
+        VivaceError: no such file, no video or sound in it, a damaged or truncated file, a part that reaches outside,
+            more pictures than fit in memory (4 GiB).
+    """
+    path = Path(path)
+    begin = _checked_time(start, "start")
+    length = None if seconds is None else _checked_time(seconds, "seconds")
+    if length == 0:
+        raise VivaceError("Length 0 holds no picture; give seconds above 0.")
+    with _opened(path) as container:
+        frames: np.ndarray | None = None
+        fps = Fraction(24)
+        stream, origin = _picture_stream(container), _origin(container)
+        if stream is not None:
+            frames, fps, first = decode_pictures(path, container, stream, begin, length)
+            begin, length = first / fps, len(frames) / fps
+    with _opened(path) as container:
+        sound = _sound_stream(container)
+        if stream is None and sound is None:
+            raise VivaceError(f"File {str(path)!r} has neither pictures nor sound; give a video or sound file.")
+        audio, sample_rate = None, 16000
+        if sound is not None:
+            audio, sample_rate = decode_sound(path, container, sound, origin + begin, length, filled=stream is not None)
+    return Clip(frames, fps, audio, sample_rate)
+
+
+def read_audio(path: str | Path, sample_rate: int = 16000, channels: int = 2) -> np.ndarray:
+    """Read the whole sound of a file at the given rate, float32 [channels, N] in [-1, 1].
+
+    Time 0 is the first picture where the file has any. Mono is doubled for two channels; more are mixed down.
+
+    Raises:
+        VivaceError: no such file, no sound in it, a damaged or truncated file, a rate or channel count out of range.
+    """
+    path = Path(path)
+    check_sample_rate(sample_rate)
+    if channels not in (1, 2):
+        raise VivaceError(f"{channels!r} channels are not possible; ask for 1 or 2.")
+    with _opened(path) as container:
+        stream = _sound_stream(container)
+        if stream is None:
+            raise VivaceError(f"File {str(path)!r} has no sound; give a sound file or a video with sound.")
+        audio, rate = decode_sound(path, container, stream, _origin(container), None, filled=False)
+    audio = resample(audio, rate, sample_rate)
+    if len(audio) == channels:
+        return audio
+    return np.repeat(audio, 2, 0) if channels == 2 else audio.mean(0, keepdims=True)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The tags that `write_clip` put into a file (or another author's), without the container's own.
+
+    Raises:
+        VivaceError: no such file, or one that is no video or sound file.
+    """
+    with _opened(Path(path)) as container:
+        tags = {str(key): str(value) for key, value in container.metadata.items() if key not in _CONTAINER_TAGS}
+    comment = tags.get("comment", "")
+    if comment.startswith(METADATA_MARK):
+        with contextlib.suppress(json.JSONDecodeError):
+            return dict(json.loads(comment.removeprefix(METADATA_MARK)))
+    return tags
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The open container; every way in which FFmpeg says that a file is damaged becomes a sentence."""
+    try:
+        if not path.is_file():
+            problem = "is a folder" if path.is_dir() else "does not exist"
+            raise VivaceError(f"File {str(path)!r} {problem}; check the path.")
+        if is_cut_short(path):
+            raise VivaceError(f"File {str(path)!r} is truncated: it is shorter than it says; give an intact copy.")
+        # "file:" keeps a name with a colon from being read as a network address.
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            yield container
+    except OSError as error:
+        raise VivaceError(
+            f"File {str(path)!r} cannot be read ({error.strerror}); check path and permissions."
+        ) from error
+    except av.error.FFmpegError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise VivaceError(f"File {str(path)!r} is damaged or no media file ({reason}); give an intact one.") from error
+
+
+def _picture_stream(container: Any) -> Any:
+    # A cover picture of a song is also a video stream.
+    found = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return _decodable(container, found)
+
+
+def _sound_stream(container: Any) -> Any:
+    return _decodable(container, list(container.streams.audio))
+
+
+def _decodable(container: Any, streams: list[Any]) -> Any:
+    if streams and streams[0].codec_context is None:
+        name = container.name.removeprefix("file:")
+        raise VivaceError(f"File {name!r} has its {streams[0].type} in an unknown codec; convert it to MP4 first.")
+    return streams[0] if streams else None
+
+
+def _origin(container: Any) -> Fraction:
+    """Time 0 of the clip on the container's clock, in seconds: the first picture, else the first sound."""
+    stream = _picture_stream(container) or _sound_stream(container)
+    return Fraction(0) if stream is None or stream.start_time is None else stream.start_time * stream.time_base
+
+
+def _checked_time(value: float | Fraction, name: str) -> Fraction:
+    if not isinstance(value, (int, float, Fraction)) or not math.isfinite(value) or value < 0:
+        raise VivaceError(f"{name} {value!r} is not a time in the clip; give seconds from 0 on.")
+    # Millionths are finer than any sample and undo the rounding of a product such as 24 * (1001 / 30000).
+    return Fraction(value).limit_denominator(1_000_000)

@@ -1,0 +1,137 @@
+"""A scene: everything that decides one clip's picture and sound, as plain frozen values.
+
+Lengths are in units of the shorter picture side, heights and depths downwards from the top of the central square,
+horizontal positions in [-1, 1] of the picture's width (so that what is heard at the left is seen at the left at
+every aspect ratio), times in seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vivace.errors import VivaceError
+
+WORLD_VERSION = 1
+KINDS: tuple[str, ...] = ("impacts", "drum", "bell", "woodblock", "xylophone")
+INSTRUMENTS: tuple[str, ...] = KINDS[1:]
+DEFAULT_SECONDS = 49 / 24
+CAMERA_MOVES: tuple[str, ...] = ("still", "pan left", "pan right", "zoom in", "zoom out")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Wall, floor (or table) and light behind the action."""
+
+    wall: str
+    floor: str
+    horizon: float
+    light: float  # -1 the light comes from the left, 1 from the right
+    decor: str
+    decor_seed: int
+
+
+@dataclass(frozen=True)
+class Ball:
+    """A ball as it is let go at time 0."""
+
+    colour: str
+    material: str
+    radius: float
+    lane: float  # y of the floor under it
+    x: float
+    height: float  # of its lowest point above the floor
+    speed_x: float  # per second, in units of x
+    speed_up: float
+    restitution: float
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What the mallet plays."""
+
+    kind: str
+    colour: str
+    size: float  # 1 is the middle size
+    x: float
+    lane: float
+    bars: int  # of a xylophone; 0 otherwise
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """One beat of the mallet."""
+
+    time: float
+    strength: float  # 0 to 1
+    bar: int  # of a xylophone, 0 is the leftmost; 0 otherwise
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A still camera, or one that moves over the whole scene. `amount`: how far it goes from its middle."""
+
+    move: str = "still"
+    amount: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene; `sample_scene` draws it, `render_video` and `render_audio` show it."""
+
+    seed: int
+    split: str
+    kind: str
+    seconds: float
+    stage: Stage
+    balls: tuple[Ball, ...]
+    instrument: Instrument | None
+    strokes: tuple[Stroke, ...]
+    rhythm: str | None
+    melody: str | None
+    hand: int  # the side from which the mallet comes: -1 left, 1 right
+    mallet: str  # "dark" or "cream"
+    tuning: float  # factor on all frequencies that are not notes
+    room: float  # 0 dry to 1 live
+    level: float  # peak of the sound
+    camera: Camera
+
+    def to_json(self) -> str:
+        """The scene as one line of JSON; `from_json` gives back an equal scene."""
+        return json.dumps({"world": WORLD_VERSION, **dataclasses.asdict(self)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Scene:
+        """The scene that `to_json` wrote.
+
+        Raises:
+            VivaceError: not a scene, or one of another version of the world.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            version = fields.pop("world")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise VivaceError("the scene is not JSON written by Scene.to_json; render the clip again.") from None
+        if version != WORLD_VERSION:
+            raise VivaceError(
+                f"the scene is of world version {version!r} and this is version {WORLD_VERSION}; render the clip again."
+            )
+        try:
+            return _scene(fields)
+        except (TypeError, KeyError) as error:
+            raise VivaceError(f"the scene JSON lacks or repeats a field ({error}); render the clip again.") from None
+
+
+def _scene(fields: Mapping[str, Any]) -> Scene:
+    instrument = fields["instrument"]
+    parts = {
+        "stage": Stage(**fields["stage"]),
+        "balls": tuple(Ball(**ball) for ball in fields["balls"]),
+        "instrument": None if instrument is None else Instrument(**instrument),
+        "strokes": tuple(Stroke(**stroke) for stroke in fields["strokes"]),
+        "camera": Camera(**fields["camera"]),
+    }
+    return Scene(**{**fields, **parts})

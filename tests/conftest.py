@@ -1,0 +1,24 @@
+"""Real parts that several rooms' tests share, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tiny import tiny_pipeline
+from vivace.pipelines.nava import NavaPipeline
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> NavaPipeline:
+    """The tiny pipeline; tests must leave it as it is."""
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="session")
+def model_folder(pipeline: NavaPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny pipeline saved as a model folder; tests that change it work on a copy."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    pipeline.save_pretrained(folder)
+    return folder

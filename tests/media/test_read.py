@@ -1,0 +1,252 @@
+"""Reading: exact seeking, windows, any rate and layout, and damage that is never passed over."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from vivace.errors import VivaceError
+from vivace.media import Clip, read_audio, read_clip, read_metadata, write_clip, write_wav
+
+NTSC = Fraction(30000, 1001)
+
+
+def numbered(pictures: int, fps: Fraction, sample_rate: int = 16000) -> Clip:
+    """Each picture shows its own number in eight black or white bars; the sound is a rising ramp over the clip."""
+    bits = (np.arange(pictures)[:, None] >> np.arange(8)) & 1
+    bars = np.repeat(bits * 220 + 16, 8, axis=1).astype(np.uint8)
+    frames = np.broadcast_to(bars[:, None, :, None], (pictures, 32, 64, 3)).copy()
+    samples = round(pictures / fps * sample_rate)
+    audio = (0.5 * np.sin(2 * np.pi * 440 * np.arange(samples) / sample_rate)).astype(np.float32)
+    return Clip(frames, fps, np.stack([audio, 0.5 * audio]), sample_rate)
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    bars = frames[:, 16, 4::8, 1] > 128
+    return [int((row << np.arange(8)).sum()) for row in bars]
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clips") / "numbered.mp4"
+    write_clip(path, numbered(121, NTSC))
+    return path
+
+
+@pytest.mark.parametrize("first", [0, 1, 29, 30, 31, 59, 97, 120])
+def test_every_picture_can_be_sought(clip_file, first):
+    for start in (float(first / NTSC), first / NTSC):
+        clip = read_clip(clip_file, start, 1 / NTSC)
+        assert numbers(clip.frames) == [first]
+
+
+def test_a_part_keeps_its_sound_in_place(clip_file):
+    whole = read_clip(clip_file)
+    part = read_clip(clip_file, 70 / NTSC, 40 / NTSC)
+    assert numbers(part.frames) == list(range(70, 110))
+    begin = round(70 / NTSC * 16000)
+    assert part.audio.shape[1] == round(40 / NTSC * 16000)
+    assert np.abs(part.audio - whole.audio[:, begin : begin + part.audio.shape[1]]).max() < 1e-4
+
+
+def test_a_time_inside_a_picture_gives_that_picture(clip_file):
+    assert numbers(read_clip(clip_file, Fraction(51, 2) / NTSC, 0.03).frames) == [25]
+
+
+@pytest.mark.parametrize(("start", "seconds"), [(3.9, 1.0), (9.0, None), (0.0, 5.0)])
+def test_a_part_outside_is_refused(clip_file, start, seconds):
+    with pytest.raises(VivaceError, match="lasts"):
+        read_clip(clip_file, start, seconds)
+
+
+@pytest.mark.parametrize("bad", [-1.0, float("nan"), float("inf"), "1"])
+def test_times_that_are_none_are_refused(clip_file, bad):
+    with pytest.raises(VivaceError, match="start"):
+        read_clip(clip_file, bad)
+    with pytest.raises(VivaceError, match="seconds"):
+        read_clip(clip_file, 0, bad)
+
+
+@pytest.mark.parametrize("share", [0.35, 0.6, 0.9, 0.97])
+def test_a_truncated_file_is_refused(clip_file, tmp_path, share):
+    data = clip_file.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(VivaceError, match=r"truncated|damaged"):
+        read_clip(tmp_path / "cut.mp4")
+
+
+def test_a_truncated_wav_is_refused(tmp_path):
+    write_wav(tmp_path / "whole.wav", np.zeros((2, 32000), np.float32), 16000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:60000])
+    with pytest.raises(VivaceError, match=r"truncated|damaged"):
+        read_audio(tmp_path / "cut.wav")
+
+
+def test_damaged_bytes_are_refused_or_harmless(clip_file, tmp_path):
+    """Whatever a flipped run of bytes does, reading gives the full clip or a sentence, nothing else."""
+    data = clip_file.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for trial in range(12):
+        broken = bytearray(data)
+        at = int(rng.integers(100, len(data) - 64))
+        broken[at : at + 64] = rng.bytes(64)
+        (tmp_path / f"{trial}.mp4").write_bytes(broken)
+        try:
+            clip = read_clip(tmp_path / f"{trial}.mp4")
+            assert len(clip.frames) == 121
+        except VivaceError:
+            refused += 1
+    assert refused
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is text", bytes(range(256)) * 20])
+def test_files_that_are_no_media(tmp_path, content):
+    path = tmp_path / "odd.mp4"
+    path.write_bytes(content)
+    for read in (read_clip, read_audio, read_metadata):
+        with pytest.raises(VivaceError, match="odd"):
+            read(path)
+
+
+def test_paths_that_are_no_files(tmp_path):
+    for path in (tmp_path, tmp_path / "none.mp4", "http://example.invalid/clip.mp4"):
+        for read in (read_clip, read_audio, read_metadata):
+            with pytest.raises(VivaceError, match="File"):
+                read(path)
+
+
+def test_silent_pictures_have_no_sound_to_read(tmp_path):
+    write_clip(tmp_path / "mute.mp4", Clip(numbered(9, Fraction(24)).frames, Fraction(24), None, 16000))
+    with pytest.raises(VivaceError, match="no sound"):
+        read_audio(tmp_path / "mute.mp4")
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "rate", "layout"),
+    [
+        ("pcm_s16le", "wav", 8000, "mono"),
+        ("pcm_s24le", "wav", 96000, "stereo"),
+        ("pcm_u8", "wav", 11025, "mono"),
+        ("flac", "flac", 44100, "stereo"),
+        ("flac", "flac", 48000, "5.1"),
+        ("aac", "mp4", 48000, "stereo"),
+        ("libmp3lame", "mp3", 44100, "stereo"),
+        ("libopus", "ogg", 48000, "mono"),
+        ("ac3", "mkv", 32000, "5.1"),
+    ],
+)
+def test_sound_of_any_rate_and_layout(tmp_path, codec, suffix, rate, layout):
+    """A click at 0.6 s of every channel is found at 0.6 s, to 2 ms, at 16 kHz, in one and in two channels."""
+    path = tmp_path / f"sound.{suffix}"
+    samples = np.zeros(rate, np.float32)
+    length = rate // 100
+    samples[round(0.6 * rate) :][:length] = 0.7 * np.sin(2 * np.pi * 1000 * np.arange(length) / rate)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        channels = stream.codec_context.layout.nb_channels
+        frame = av.AudioFrame.from_ndarray(np.stack([samples] * channels), format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        wanted = {"format": stream.codec_context.format, "layout": layout, "rate": rate}
+        resampler = av.AudioResampler(**wanted, frame_size=stream.codec_context.frame_size)
+        for part in resampler.resample(frame) + resampler.resample(None):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    for channels in (1, 2):
+        audio = read_audio(path, 16000, channels)
+        assert audio.shape[0] == channels
+        assert audio.dtype == np.float32
+        assert audio.shape[1] == pytest.approx(16000, abs=32 if codec not in ("libmp3lame", "libopus") else 1600)
+        loud = np.abs(audio).max(0)
+        assert np.argmax(loud > 0.15) / 16000 == pytest.approx(0.6, abs=0.002)
+        assert loud.max() == pytest.approx(0.7, abs=0.12)
+
+
+def test_a_picture_that_stays_longer_is_repeated(tmp_path):
+    """Variable rates: pictures at 0, 1, 2, 5, 6 ... tenths of a second."""
+    path, shown = tmp_path / "variable.mp4", [0, 1, 2, 5, 6, 7, 8, 9]
+    clip = numbered(10, Fraction(10))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 10)
+        for index in shown:
+            frame = av.VideoFrame.from_ndarray(clip.frames[index], format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    back = read_clip(path)
+    times = np.arange(len(back.frames)) / float(back.fps)
+    expected = [max(i for i in shown if i / 10 <= time + 0.5 / float(back.fps)) for time in times]
+    agreement = np.mean([a == b for a, b in zip(numbers(back.frames), expected, strict=True)])
+    assert float(back.seconds) == pytest.approx(1.0, abs=0.13)
+    assert agreement >= 0.75  # at 8 pictures a second on average, some of ten a second fall between two
+    assert numbers(back.frames)[0] == 0
+    assert numbers(back.frames)[-1] == 9
+
+
+def test_camera_rotation_and_oblong_pixels_are_undone(tmp_path):
+    path = tmp_path / "clip.mp4"
+    frames = np.full((3, 32, 64, 3), 16, np.uint8)
+    frames[:, :16, :32] = 240  # top left
+    write_clip(path, Clip(frames, Fraction(24), None, 16000))
+    data = path.read_bytes()
+    one = (1 << 16).to_bytes(4, "big")
+    upright = one + bytes(12) + one + bytes(12) + (1 << 30).to_bytes(4, "big")
+    clockwise = bytes(4) + one + bytes(4) + (2**32 - 2**16).to_bytes(4, "big") + bytes(8)
+    clockwise += (32 << 16).to_bytes(4, "big") + bytes(4) + (1 << 30).to_bytes(4, "big")
+    at = data.rindex(upright, 0, data.index(b"mdat"))
+    path.write_bytes(data[:at] + clockwise + data[at + len(upright) :])
+    turned = read_clip(path).frames[0]
+    assert turned.shape == (64, 32, 3)
+    assert turned[:30, 18:].min() > 200
+    assert turned[34:].max() < 60
+
+    with av.open(str(tmp_path / "wide.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(frames[0][:, :48].copy(), format="rgb24")))
+        container.mux(stream.encode(None))
+    assert read_clip(tmp_path / "wide.mp4").frames.shape == (1, 32, 64, 3)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("webm", "libvpx-vp9"), ("ts", "libx264"), ("avi", "mpeg4")])
+def test_other_containers_seek_as_exactly(tmp_path, suffix, codec):
+    path, clip = tmp_path / f"clip.{suffix}", numbered(60, Fraction(25))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.codec_context.options = {"g": "12"}
+        for index, picture in enumerate(clip.frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert numbers(read_clip(path).frames) == list(range(60))
+    for first in (1, 11, 12, 13, 40, 57):
+        assert numbers(read_clip(path, first / 25, 0.08).frames) == [first, first + 1]
+
+
+def test_sound_that_begins_later_is_preceded_by_silence(tmp_path):
+    path = tmp_path / "late.mkv"
+    clip = numbered(24, Fraction(24))
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=24)
+        video.width, video.height, video.pix_fmt = 64, 32, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=16000, layout="stereo")
+        for index, picture in enumerate(clip.frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 24)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        late = np.full((1, 2 * 4000), 8000, np.int16)
+        frame = av.AudioFrame.from_ndarray(late, format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 16000, 8000, Fraction(1, 16000)
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    audio = read_clip(path).audio
+    assert audio.shape == (2, 16000)
+    loud = np.flatnonzero(np.abs(audio[0]) > 0.1)
+    assert (loud[0], loud[-1]) == (8000, 11999)

@@ -1,0 +1,79 @@
+"""`vivace world`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vivace.cli.world import app
+from vivace.errors import VivaceError
+from vivace.media import read_clip, read_image
+from vivace.world import Scene, sample_scene
+
+SMALL = ["--seconds", "1", "--size", "64x64", "--fps", "8"]
+
+
+def run(*arguments: str) -> dict:
+    found = CliRunner().invoke(app, [*arguments, "--json"])
+    if found.exception and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def test_render_resume_and_play(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    first = run("render", "--count", "3", "--output", str(folder), "--split", "val", *SMALL)
+    assert first == {"output": str(folder), "clips": 3, "rendered": 3, "kept": 0}
+    clips = sorted(folder.glob("*.mp4"))
+    records = [json.loads(path.with_suffix(".json").read_text()) for path in clips]
+    for record, path in zip(records, clips, strict=True):
+        scene = Scene.from_json(json.dumps(record["scene"]))
+        assert scene.split == "val"
+        assert record["truth"]["events"]
+        assert record["caption"]
+        clip = read_clip(path)
+        assert clip.frames is not None
+        assert clip.audio is not None
+        assert clip.frames.shape[1:] == (64, 64, 3)
+
+    clips[1].with_suffix(".json").unlink()
+    again = run("render", "--count", "3", "--output", str(folder), "--split", "val", *SMALL)
+    assert (again["rendered"], again["kept"]) == (1, 2)
+
+    shown = run("play", str(clips[0]), "--output", str(tmp_path / "sheet.png"))
+    assert shown["caption"] == records[0]["caption"]
+    assert shown["events"] == [event["time"] for event in records[0]["truth"]["events"]]
+    assert read_image(tmp_path / "sheet.png").shape[1] >= 800
+
+
+def test_play_a_seed(tmp_path: Path) -> None:
+    shown = run("play", "5", "--kind", "drum", "--output", str(tmp_path / "drum.png"), *SMALL)
+    assert shown["seed"] == 5
+    assert (tmp_path / "drum.png").is_file()
+
+
+def test_a_seed_means_one_scene_at_every_rate(tmp_path: Path) -> None:
+    for fps in ("12", "25"):
+        shown = run("play", "5", "--kind", "bell", "--output", str(tmp_path / "x.png"), "--fps", fps, "--size", "64x64")
+        assert shown["events"] == [stroke.time for stroke in sample_scene(5, kind="bell").strokes]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["render", "--output", "x", "--size", "big"],
+        ["render", "--output", "x", "--count", "0"],
+        ["render", "--output", "x", "--seconds", "nan"],
+        ["render", "--output", "x", "--kind", "piano"],
+        ["render", "--output", "x", "--seed", "-4"],
+        ["play", "nowhere.mp4"],
+        ["play", "1", "--output", "sheet.jpg", *SMALL],
+    ],
+)
+def test_bad_input(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VivaceError):
+        run(*arguments)
+    assert not list(tmp_path.rglob("*.*"))
