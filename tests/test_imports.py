@@ -30,6 +30,8 @@ def test_models_know_no_distribution() -> None:
 def test_nothing_depends_on_packages_that_have_no_cpu_build() -> None:
     forbidden = ("torchvision", "torchaudio")
     users = [
-        path.name for path in SOURCE.rglob("*.py") if any(name.split(".")[0] in forbidden for name in imported_names(path))
+        path.name
+        for path in SOURCE.rglob("*.py")
+        if any(name.split(".")[0] in forbidden for name in imported_names(path))
     ]
     assert users == []

@@ -7,7 +7,7 @@ and several times faster for short clips) and the normalisation of latents.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
@@ -19,7 +19,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import (
     unpatchify,
 )
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-from torch import Tensor, nn
+from torch import Tensor
 
 from vivace.errors import VivaceError
 from vivace.models.mel import log_mel
@@ -49,7 +49,7 @@ def _upsample_time(layer: WanResample, x: Tensor) -> Tensor:
     return layer(x)
 
 
-def _down_block(layer: nn.Module, x: Tensor) -> Tensor:
+def _down_block(layer: Any, x: Tensor) -> Tensor:
     """One entry of the encoder: a residual stage (Wan 2.2), or a single layer of one (Wan 2.1)."""
     if isinstance(layer, WanResidualDownBlock):
         y = x
@@ -61,7 +61,7 @@ def _down_block(layer: nn.Module, x: Tensor) -> Tensor:
     return _downsample_time(layer, x) if isinstance(layer, WanResample) else layer(x)
 
 
-def _up_block(block: nn.Module, x: Tensor) -> Tensor:
+def _up_block(block: Any, x: Tensor) -> Tensor:
     """One stage of the decoder, of either generation."""
     y = x
     for resnet in block.resnets:

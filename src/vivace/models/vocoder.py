@@ -99,3 +99,7 @@ class IstftVocoder(ModelMixin, ConfigMixin):
         # Under 1 % of full weight only the outermost samples of the last window remain: faded, not blown up.
         waveform = overlap_add(pieces) / weight.clamp(min=0.01 * float(weight.max()))
         return waveform[:, n_fft // 2 : n_fft // 2 + frames * hop]
+
+
+# Checkpoints name the class by the package, so its file may move.
+IstftVocoder.__module__ = "vivace"

@@ -1,0 +1,139 @@
+"""`vivace batch`: many clips from a file of jobs, resumable."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vivace.cli.generate import Download, Json
+from vivace.cli.making import Models, make_clip
+from vivace.cli.options import Request, slug
+from vivace.errors import VivaceError
+
+MAX_JOBS_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Job:
+    """One line of a jobs file: what to make, under which name, with a contact sheet or not."""
+
+    line: int
+    request: Request
+    name: str
+    contact_sheet: bool
+
+
+def batch(
+    jobs: Annotated[Path, typer.Argument(metavar="JOBS.jsonl", help="One JSON object per line.")],
+    output: Annotated[Path, typer.Option(help="Folder for the clips.")],
+    allow_download: Download = False,
+    as_json: Json = False,
+) -> None:
+    """Make a clip for every line of a file; run it again to go on where it stopped.
+
+    A line has the names of generate's options: {"prompt": "a red ball bounces", "seed": 3, "guide": {"text": 4}},
+    and besides "contact_sheet": true and "output": "name.mp4". Without a seed, line n has seed n.
+
+    Example: vivace batch jobs.jsonl --output clips
+    """
+    from vivace.cli.record import same_clip
+
+    todo, failures = read_jobs(jobs)
+    models, made, kept, start = Models(allow_download), 0, 0, time.perf_counter()
+    for job in todo:
+        path = output / job.name
+        if same_clip(path, job.request):
+            kept += 1
+            continue
+        try:
+            clip = make_clip(models, job.request, path, contact_sheet=job.contact_sheet)
+        except VivaceError as error:
+            failures.append((job.line, str(error)))
+            print(f"Line {job.line}: {error}", file=sys.stderr)
+            continue
+        made += 1
+        left = (time.perf_counter() - start) / made * (len(todo) - made - kept)
+        if not as_json:
+            print(f"{made + kept}/{len(todo)}  {clip.path}  {_duration(left)} left", flush=True)
+    summary = {"made": made, "kept": kept, "failed": len(failures), "output": str(output)}
+    if as_json:
+        print(json.dumps({**summary, "failures": [{"line": n, "error": e} for n, e in failures]}, ensure_ascii=False))
+    else:
+        print(f"{made} made, {kept} already there, {len(failures)} failed; clips are in {output}.")
+    if failures:
+        raise typer.Exit(2)
+
+
+def read_jobs(path: Path) -> tuple[list[Job], list[tuple[int, str]]]:
+    """The jobs of a file, and (line number, sentence) of every line that is none; the sentences are also printed.
+
+    Raises:
+        VivaceError: the file cannot be read, or holds no job at all.
+    """
+    try:
+        if path.stat().st_size > MAX_JOBS_BYTES:
+            raise VivaceError(f"Jobs file {str(path)!r} is larger than {MAX_JOBS_BYTES >> 20} MiB; split it.")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        if isinstance(error, VivaceError):
+            raise
+        raise VivaceError(
+            f"Jobs file {str(path)!r} cannot be read ({error}); give UTF-8 text, a job per line."
+        ) from None
+    jobs: list[Job] = []
+    failures: list[tuple[int, str]] = []
+    names: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            job = parse_job(number, line)
+            if job.name in names:
+                raise VivaceError(f"Output {job.name!r} is the name of an earlier line's clip; choose another.")
+        except VivaceError as error:
+            failures.append((number, str(error)))
+            print(f"Line {number}: {error}", file=sys.stderr)
+        else:
+            names.add(job.name)
+            jobs.append(job)
+    if not jobs and not failures:
+        raise VivaceError(
+            f'Jobs file {str(path)!r} has no job; write lines such as {{"prompt": "a red ball bounces"}}.'
+        )
+    return jobs, failures
+
+
+def parse_job(number: int, line: str) -> Job:
+    """A job from its line of JSON.
+
+    Raises:
+        VivaceError: not an object, an unknown entry or a bad value.
+    """
+    try:
+        entries: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, dict) or "prompt" not in entries:
+        raise VivaceError('It is no JSON object with a prompt; write one such as {"prompt": "a red ball bounces"}.')
+    sheet, name = entries.pop("contact_sheet", False), entries.pop("output", None)
+    if not isinstance(sheet, bool):
+        raise VivaceError(f"contact_sheet {sheet!r} is neither true nor false; give one of them.")
+    request = Request.from_json(entries)
+    if request.seed is None:
+        request = replace(request, seed=number)
+    if name is None:
+        name = f"{number:05d}-{slug(request.prompt)}-{request.seed}{request.suffix}"
+    elif not isinstance(name, str) or Path(name).name != name or Path(name).suffix.lower() != request.suffix:
+        raise VivaceError(f"output {name!r} is no file name ending in {request.suffix}; give one without folders.")
+    return Job(number, request, name, sheet)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,215 @@
+"""`vivace evaluate`: how good a model is, measured against what is true."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vivace.cli.options import DEFAULT_MODEL, parse_guides
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from vivace.evaluation.world import Generate, Progress
+    from vivace.media import Clip
+    from vivace.pipelines.nava import NavaPipeline
+
+app = typer.Typer(
+    name="evaluate",
+    help="Measure a model on held-out prompts of the world, and its codecs on held-out clips.",
+    no_args_is_help=True,
+)
+
+Model = Annotated[str, typer.Option(help="A shipped model or a model folder.")]
+Output = Annotated[Path | None, typer.Option(help="Results folder; named from the model when not given.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")]
+HEADLINES = (
+    "av_event_f1_50ms",
+    "av_event_f1_75ms",
+    "av_offset_median",
+    "av_offset_median_abs",
+    "av_offset_mean_abs",
+    "av_offset_in_window",
+    "sound_kind",
+    "material_seen",
+    "colour",
+    "count_heard",
+    "count_seen",
+    "one_object",
+    "pan_agreement",
+)
+
+
+@app.command(epilog="Example: vivace evaluate world --split val --count 32 --output results/val")
+def world(
+    model: Model = DEFAULT_MODEL,
+    split: Annotated[str, typer.Option(help="val to choose settings with, test to report.")] = "val",
+    count: Annotated[int, typer.Option(help="Prompts of held-out scenes; half are unseen combinations.")] = 128,
+    output: Output = None,
+    seconds: Annotated[float, typer.Option(help="Length of the clips.")] = 2.0,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None,
+    guide: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")] = None,
+    compare_alignment: Annotated[
+        bool, typer.Option(help="Also generate with alignment guidance switched off (or on at 1 where it is off).")
+    ] = True,
+    hand: Annotated[bool, typer.Option(help="Also the prompts written by hand.")] = True,
+    camera: Annotated[bool, typer.Option(help="Also scenes with a moving camera.")] = True,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")] = 4,
+    keep_clips: Annotated[bool, typer.Option(help="Keep every clip made as MP4 in the results folder.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Generate for held-out prompts and score what is seen and heard against what was asked for.
+
+    Beside the model stand the true clips, their round trip through the codecs (ceiling), and the model's pictures with
+    the sound of another clip (floor). An interrupted run goes on where it stopped. Writes items.jsonl, summary.json
+    and summary.md.
+    """
+    from vivace.cli.making import Models
+    from vivace.evaluation.codecs import round_trip
+    from vivace.evaluation.ledger import Run
+    from vivace.evaluation.prompts import check_request, world_items
+    from vivace.evaluation.world import evaluate_world
+    from vivace.media import write_clip
+
+    check_request(split, count)  # before a model is loaded
+    guides = dict(parse_guides(guide or ()))
+    pipeline, model_hash = Models().load(model)
+    settings: dict[str, Any] = {"seconds": seconds, "num_inference_steps": steps, "preset": preset, "guides": guides}
+    plan = pipeline.plan("a clip", **settings)
+    items = world_items(split, count, seconds=seconds, height=plan.height, width=plan.width, hand=hand, camera=camera)
+    generators: dict[str, Generate] = {"model": _generator(pipeline, settings)}
+    if compare_alignment:
+        aligned = plan.preset.align is not None and (plan.preset.align.video or plan.preset.align.audio)
+        name, scale = ("without alignment", 0.0) if aligned else ("with alignment", 1.0)
+        generators[name] = _generator(pipeline, settings | {"guides": guides | {"align": scale}})
+    run = Run(
+        model=model,
+        model_hash=model_hash,
+        split=split,
+        settings={
+            "seconds": float(plan.timeline.seconds),
+            "size": f"{plan.width}x{plan.height}",
+            "preset": plan.preset.model_dump(mode="json"),
+        },
+    )
+    folder = output or Path("results") / f"{Path(model).name}-{split}"
+
+    def keep(condition: str, item: Any, clip: Clip) -> None:
+        name = folder / "clips" / condition.replace(" ", "-") / f"{item.id}.mp4"
+        write_clip(name, clip, {"title": item.prompt})
+
+    codecs = pipeline.vae, pipeline.audio_vae, pipeline.vocoder
+    with _progress(as_json) as progress:
+        summary = evaluate_world(
+            generators,
+            items,
+            folder,
+            run,
+            round_trip=lambda clip: round_trip(*codecs, clip),
+            batch=batch,
+            progress=progress,
+            keep=keep if keep_clips else None,
+        )
+    if as_json:
+        model_scores = {
+            group: {name: conditions["model"][name]["value"] for name in HEADLINES}
+            for group, conditions in summary["groups"].items()
+        }
+        print(json.dumps({"command": "evaluate world", "output": str(folder), "model": model_scores}))
+    else:
+        _print_table(summary["groups"]["all"], folder)
+
+
+@app.command(epilog="Example: vivace evaluate codecs --count 64")
+def codecs(
+    model: Model = DEFAULT_MODEL,
+    vae: Annotated[Path | None, typer.Option(help="A video codec's own folder, instead of the model's.")] = None,
+    audio_vae: Annotated[Path | None, typer.Option(help="An audio codec's own folder, with --vocoder.")] = None,
+    vocoder: Annotated[Path | None, typer.Option(help="A vocoder's own folder.")] = None,
+    split: Annotated[str, typer.Option(help="val or test.")] = "val",
+    count: Annotated[int, typer.Option(min=1, help="Held-out clips.")] = 64,
+    seconds: Annotated[float, typer.Option(help="Length of the clips.")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Report what the round trip through the codecs loses: the ceiling of everything made with them."""
+    from vivace.evaluation.codecs import codec_report
+    from vivace.evaluation.prompts import true_clip, world_items
+
+    items = world_items(split, max(count, 2), seconds=seconds, hand=False, camera=False)[:count]
+    parts = _codec_parts(model, vae, audio_vae, vocoder)
+    report = codec_report(*parts, (true_clip(item) for item in items))
+    if as_json:
+        print(json.dumps({"command": "evaluate codecs", "split": split, **report}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("figure", "value", title="Round trip through the codecs", title_justify="left")
+    for name, value in report.items():
+        table.add_row(name, "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def _codec_parts(model: str, vae: Path | None, audio_vae: Path | None, vocoder: Path | None) -> tuple[Any, Any, Any]:
+    own = (vae, audio_vae, vocoder)
+    if vae is not None and audio_vae is not None and vocoder is not None:
+        from vivace.training.codec_files import load_codecs, load_vocoder
+
+        return *load_codecs(vae, audio_vae), load_vocoder(vocoder)
+    if any(path is not None for path in own):
+        raise VivaceError("Of --vae, --audio-vae and --vocoder only some were given; give all three or none.")
+    from vivace.cli.making import Models
+
+    pipeline, _ = Models().load(model)
+    return pipeline.vae, pipeline.audio_vae, pipeline.vocoder
+
+
+def _generator(pipeline: NavaPipeline, settings: dict[str, Any]) -> Generate:
+    def generate(prompts: Sequence[str], seeds: Sequence[int]) -> list[Clip]:
+        from vivace.media import Clip, peak_limited
+
+        made: Any = pipeline(list(prompts), seed=list(seeds), **settings)
+        pairs = zip(made.frames, made.audio, strict=True)
+        return [Clip(frames, made.fps, peak_limited(audio), made.audio_sample_rate) for frames, audio in pairs]
+
+    return generate
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """One bar for each condition on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), disable=quiet) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(condition: str, done: int, total: int) -> None:
+            if condition not in tasks:
+                tasks[condition] = bars.add_task(condition, total=total)
+            bars.update(tasks[condition], completed=done)
+
+        yield advance
+
+
+def _print_table(conditions: dict[str, dict[str, Any]], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("metric", *conditions, title="Still camera, all prompts", title_justify="left")
+    for name in HEADLINES:
+        cells = []
+        for scores in conditions.values():
+            score = scores.get(name)
+            cells.append("-" if score is None or score["value"] is None else f"{score['value']:.3f} (n {score['n']})")
+        table.add_row(name, *cells)
+    console = Console()
+    console.print(table)
+    console.print(f"All figures with intervals: {folder / 'summary.md'}")

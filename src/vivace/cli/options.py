@@ -1,0 +1,224 @@
+"""What a user may ask of `generate` and of a line of `batch`: parsed and checked as far as no model is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vivace.errors import VivaceError
+from vivace.pipelines.folder import is_folder, shipped_models
+
+DEFAULT_MODEL = "nano-nava"
+MAX_SEED = 2**63 - 1
+_SIZE = re.compile(r"(\d{1,5})[xX×](\d{1,5})")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One clip as asked for; None leaves the choice to the model's folder.
+
+    Args:
+        size: (width, height).
+        guides: scales over the preset's, sorted by name.
+        only: "video" or "audio", or None for both.
+    """
+
+    prompt: str
+    model: str = DEFAULT_MODEL
+    negative: str | None = None
+    seconds: float | None = None
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    steps: int | None = None
+    seed: int | None = None
+    preset: str | None = None
+    guides: tuple[tuple[str, float], ...] = ()
+    only: str | None = None
+
+    def plan_arguments(self) -> dict[str, Any]:
+        """Arguments of `NavaPipeline.plan`."""
+        width, height = self.size or (None, None)
+        return {
+            "prompt": self.prompt,
+            "negative_prompt": self.negative,
+            "seconds": self.seconds,
+            "height": height,
+            "width": width,
+            "fps": self.fps,
+            "num_inference_steps": self.steps,
+            "preset": self.preset,
+            "guides": dict(self.guides),
+            "seed": self.seed,
+            "modalities": self.only or "both",
+        }
+
+    @property
+    def suffix(self) -> str:
+        """Of the file that holds the result."""
+        return ".wav" if self.only == "audio" else ".mp4"
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a clip's record and in a line of a batch; entries that are None are left out."""
+        entries = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if self.size is not None:
+            entries["size"] = f"{self.size[0]}x{self.size[1]}"
+        entries["guide"] = dict(entries.pop("guides"))
+        return {name: value for name, value in entries.items() if value is not None and value != {}}
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, Any]) -> Request:
+        """The reverse of `to_json`.
+
+        Raises:
+            VivaceError: an unknown entry or a value of the wrong kind.
+        """
+        names = {"guide", *(field.name for field in dataclasses.fields(cls) if field.name != "guides")}
+        unknown = sorted(set(map(str, entries)) - names)
+        if unknown:
+            raise VivaceError(f"Entry {unknown[0]!r} is unknown; use {', '.join(sorted(names))}.")
+        guide = entries.get("guide") or {}
+        if isinstance(guide, Mapping):
+            guide = [f"{name}={value}" for name, value in guide.items()]
+        elif isinstance(guide, str):
+            guide = [guide]
+        return make_request(**{**entries, "guide": guide})
+
+
+def make_request(
+    prompt: Any,
+    model: Any = DEFAULT_MODEL,
+    negative: Any = None,
+    seconds: Any = None,
+    size: Any = None,
+    fps: Any = None,
+    steps: Any = None,
+    seed: Any = None,
+    preset: Any = None,
+    guide: Sequence[Any] = (),
+    only: Any = None,
+) -> Request:
+    """A request from the values of options or of a job's line.
+
+    Raises:
+        VivaceError: a value that no model could take.
+    """
+    for name, text in (("prompt", prompt), ("model", model), ("negative", negative), ("preset", preset)):
+        if not isinstance(text, str) and (text is not None or name in ("prompt", "model")):
+            raise VivaceError(f"{name} {text!r} is not text; give it in quotation marks.")
+    if not prompt.strip():
+        raise VivaceError("The prompt is empty; describe what is to be seen and heard.")
+    if not model or "\0" in model:
+        raise VivaceError(f"Model {model!r} is no name; give one such as {DEFAULT_MODEL}, or a folder.")
+    if only not in (None, "video", "audio"):
+        raise VivaceError(f"only {only!r} is unknown; use video or audio, or leave it out for both.")
+    return Request(
+        prompt=prompt,
+        model=_whole_path(model),
+        negative=negative,
+        seconds=_number("seconds", seconds, "2"),
+        size=None if size is None else parse_size(size),
+        fps=_number("fps", fps, "24"),
+        steps=_whole("steps", steps, "25", 1000, low=1),
+        seed=_whole("seed", seed, "7", MAX_SEED),
+        preset=preset,
+        guides=parse_guides(guide),
+        only=only,
+    )
+
+
+def _whole_path(model: str) -> str:
+    """A model's name; the path of a local folder in full, so that a clip's record means the same everywhere."""
+    return str(Path(model).resolve()) if model not in shipped_models() and is_folder(model) else model
+
+
+def parse_size(text: Any) -> tuple[int, int]:
+    """ "128x96" -> (128, 96), width first.
+
+    Raises:
+        VivaceError: anything else.
+    """
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise VivaceError(f"size {text!r} is not WIDTHxHEIGHT; give pixels such as 128x128.")
+    return int(match[1]), int(match[2])
+
+
+def parse_guides(entries: Sequence[Any]) -> tuple[tuple[str, float], ...]:
+    """["text=3", "align.audio=1"] -> sorted pairs; the last of two equal names counts.
+
+    Raises:
+        VivaceError: not NAME=VALUE, or a value that is no finite number.
+    """
+    if isinstance(entries, str) or not isinstance(entries, Sequence):
+        raise VivaceError(f"guide {entries!r} is not a list; give entries such as text=3.")
+    guides: dict[str, float] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=") if isinstance(entry, str) else ("", "", "")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (equals and name.strip() and math.isfinite(number)):
+            raise VivaceError(f"guide {entry!r} is not NAME=VALUE; give a scale such as text=3 or align.audio=1.")
+        guides[name.strip()] = number
+    return tuple(sorted(guides.items()))
+
+
+def _number(name: str, value: Any, example: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise VivaceError(f"{name} {value!r} is not a finite number above 0; give one such as {example}.")
+    return float(value)
+
+
+def _whole(name: str, value: Any, example: str, high: int, low: int = 0) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise VivaceError(f"{name} {value!r} is not a whole number from {low} to {high}; give one such as {example}.")
+    return value
+
+
+def slug(prompt: str, longest: int = 48) -> str:
+    """A prompt as part of a file name: letters and digits of any script, joined by hyphens, "clip" when none."""
+    words = re.findall(r"[^\W_]+", re.sub(r"<[SE]>", " ", prompt.lower()))
+    name = ""
+    for word in words:
+        longer = f"{name}-{word}" if name else word
+        # File systems count bytes, not letters: three bytes a letter is common, and 255 the limit.
+        if len(longer) > longest or len(longer.encode()) > 3 * longest:
+            break
+        name = longer
+    return name or (words[0][: longest // 2] if words else "clip")
+
+
+def check_output(path: Path, request: Request) -> None:
+    """Refuse before any work what could not be written after it.
+
+    Raises:
+        VivaceError: an extension that does not fit, a folder, a path that cannot be made or written.
+    """
+    if path.suffix.lower() != request.suffix:
+        kind = "sound alone" if request.only == "audio" else "pictures"
+        raise VivaceError(
+            f"Output {str(path)!r} does not end in {request.suffix}, as a file of {kind} must; rename it."
+        )
+    try:
+        if path.is_dir():
+            raise VivaceError(f"Output {str(path)!r} is a folder; name a file in it.")
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise VivaceError(f"Output {str(path)!r} cannot be made: {str(parent)!r} is a file; choose another path.")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise VivaceError(f"Output {str(path)!r} may not be written in {str(parent)!r}; choose another folder.")
+    except (OSError, ValueError) as error:
+        if isinstance(error, VivaceError):
+            raise
+        raise VivaceError(f"Output {str(path)!r} is no possible path ({error}); choose another.") from None

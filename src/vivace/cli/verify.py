@@ -1,0 +1,84 @@
+"""`vivace verify nava`: is this installation, on this device, the published arithmetic?"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from vivace.evaluation.cases import CaseResult
+
+
+def verify(
+    model: Annotated[str, typer.Argument(help="What to verify; 'nava' is the one choice so far.")] = "nava",
+    golden: Annotated[
+        Path | None, typer.Option(help="Folder with weights and cases; the package's own by default.")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="fp32 (largest error below 1e-4) or bf16 (relative L2 below 2 %).")
+    ] = "fp32",
+    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")] = "cpu",
+    backend: Annotated[
+        str | None, typer.Option(help="Attention backend by its diffusers name, such as native or flash.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one machine-readable line instead of a table.")
+    ] = False,
+) -> None:
+    """Compare NAVA's transformer, guidance, losses and solvers with reference data, case by case.
+
+    The package carries cases on small synthetic weights; they show that the arithmetic is the published one, not that
+    any released weights are right. Exits with 1 when a case fails or was not run, or when there are none.
+
+    Example: vivace verify nava --dtype bf16 --device cuda
+    """
+    if model != "nava":
+        raise VivaceError(f"There is nothing to verify for {model!r}; use 'nava'.")
+    from vivace.evaluation.verify import all_passed, shipped_folder, verify_folder
+
+    folder = golden or shipped_folder()
+    results = verify_folder(folder, device=device, dtype=dtype, backend=backend)  # type: ignore[arg-type]
+    passed = all_passed(results)
+    if as_json:
+        summary = {"command": "verify", "folder": str(folder), "dtype": dtype, "device": device, "passed": passed}
+        print(json.dumps({**summary, "cases": [as_record(result) for result in results]}))
+    else:
+        print_table(results, folder)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def as_record(result: CaseResult) -> dict[str, object]:
+    """A result for JSON, which has no NaN and no infinity: those become null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in vars(result).items()
+    }
+
+
+def print_table(results: list[CaseResult], folder: Path) -> None:
+    """One line per case, failures with their reason, and the total."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"NAVA against {folder}", title_justify="left")
+    for heading in ("case", "kind", "max error", "rel. L2", "bound", "verdict"):
+        table.add_column(heading, justify="right" if heading in ("max error", "rel. L2", "bound") else "left")
+    for result in results:
+        numbers = [f"{x:.1e}" if not math.isnan(x) else "-" for x in (result.max_abs_error, result.rel_l2)]
+        verdict = "[green]passed[/green]" if result.passed else f"[red]FAILED[/red] {escape(result.reason)}"
+        table.add_row(escape(result.case), result.kind or "?", *numbers, f"{result.bound:g}", verdict)
+    console = Console()
+    console.print(table)
+    failures = sum(not result.passed for result in results)
+    if not results:
+        console.print("[red]No cases were found[/red], so nothing was verified; give a folder with cases.")
+    else:
+        console.print(f"{len(results) - failures} of {len(results)} cases passed.")

@@ -1,0 +1,115 @@
+"""Batches of latents out of one or more folders of shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from vivace.data.batches import BatchPlan, Bucket
+from vivace.data.shards import ShardReader
+from vivace.errors import VivaceError
+from vivace.pair import AV
+
+SHAPE_COLUMNS = ("latent_frames", "latent_height", "latent_width", "audio_tokens", "fps")
+
+
+class LatentSource(BaseModel):
+    """A folder of latents in a mixture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path
+    weight: float = Field(
+        default=1.0, gt=0, description="how often a batch comes from here, relative to the other folders"
+    )
+    batch: int = Field(default=32, gt=0, description="samples per batch; give longer clips smaller batches")
+
+
+@dataclass(frozen=True)
+class LatentBatch:
+    """Samples of one shape.
+
+    Args:
+        latents: video [B, C, t, h, w] and audio [B, L, D], float32.
+        rows: what the index says about each sample.
+        voices: speaker embeddings [spans, speaker_dim] of each sample, or None where the shards hold none.
+    """
+
+    latents: AV[Tensor]
+    rows: list[dict[str, Any]]
+    voices: list[Tensor] | None = None
+
+    def to(self, device: str | torch.device) -> LatentBatch:
+        voices = None if self.voices is None else [voice.to(device) for voice in self.voices]
+        return LatentBatch(self.latents.map(lambda x: x.to(device)), self.rows, voices)
+
+
+def read_batch(reader: ShardReader, indices: Sequence[int]) -> LatentBatch:
+    """The samples of these indices, which must be of one shape."""
+    samples = [reader.get(index) for index in indices]
+    video, audio = (torch.stack([sample[name] for sample in samples]).float() for name in ("video", "audio"))
+    voices = [sample["speakers"].float() for sample in samples] if "speakers" in samples[0] else None
+    return LatentBatch(AV(video, audio), [reader.rows[index] for index in indices], voices)
+
+
+def shape_buckets(reader: ShardReader) -> list[list[int]]:
+    """Indices of the samples of each shape, in the order of first appearance."""
+    buckets: dict[tuple[Any, ...], list[int]] = {}
+    for index, key in enumerate(zip(*(reader.column(name) for name in SHAPE_COLUMNS), strict=True)):
+        buckets.setdefault(key, []).append(index)
+    return list(buckets.values())
+
+
+def ordered_batches(reader: ShardReader, count: int, batch: int) -> Iterator[LatentBatch]:
+    """The first `count` samples in batches of one shape each, always the same ones."""
+    for members in shape_buckets(reader):
+        chosen = [index for index in members if index < count]
+        for start in range(0, len(chosen), batch):
+            yield read_batch(reader, chosen[start : start + batch])
+
+
+class LatentMixture:
+    """Batches of several folders by their weights; the batch of a step depends on seed and step alone.
+
+    Raises:
+        VivaceError: a folder holds no latents, or latents of other codecs than the first one's.
+    """
+
+    def __init__(self, sources: Sequence[LatentSource], seed: int) -> None:
+        self.readers = [ShardReader(source.folder, "latents") for source in sources]
+        self.codecs = shared_codecs(self.readers)
+        self._members: list[tuple[ShardReader, list[int]]] = []
+        buckets = []
+        for source, reader in zip(sources, self.readers, strict=True):
+            for members in shape_buckets(reader):
+                share = len(members) / len(reader)
+                buckets.append(Bucket(len(members), source.weight * share, source.batch))
+                self._members.append((reader, members))
+        self.plan = BatchPlan(buckets, seed)
+
+    def batch(self, step: int) -> LatentBatch:
+        draw = self.plan.draw(step)
+        reader, members = self._members[draw.bucket]
+        return read_batch(reader, [members[place] for place in draw.places])
+
+
+def shared_codecs(readers: Sequence[ShardReader]) -> dict[str, str]:
+    """The hashes of the codecs that all folders were encoded with.
+
+    Raises:
+        VivaceError: they differ.
+    """
+    codecs: dict[str, str] = readers[0].header.metadata.get("codecs", {})
+    for reader in readers[1:]:
+        if reader.header.metadata.get("codecs", {}) != codecs:
+            raise VivaceError(
+                f"The latents in {str(reader.folder)!r} were made with other codecs than those in "
+                f"{str(readers[0].folder)!r}; encode one of them again."
+            )
+    return codecs

@@ -1,0 +1,117 @@
+"""Reference cases on disk and the comparison with them (format: golden/nava/README.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vivace.errors import VivaceError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One file's tensors and metadata; `name` is the file's without its ending."""
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            raise VivaceError(f"{self.name} lacks the tensor {name!r}; restore the complete file.")
+        return self.tensors[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def samples(self, name: str) -> list[Tensor]:
+        """The tensors `name.0`, `name.1`, ... in order."""
+        found: list[Tensor] = []
+        while f"{name}.{len(found)}" in self.tensors:
+            found.append(self.tensors[f"{name}.{len(found)}"])
+        return found
+
+
+def read_case(path: Path) -> Case:
+    """All of a safetensors file.
+
+    Raises:
+        VivaceError: the file cannot be read or is no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the reader is no dict
+            return Case(path.stem, tensors, file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise VivaceError(f"{path.name} cannot be read ({error}); restore the file.") from None
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """Verdict on one case.
+
+    Args:
+        case: name of the case; kind: what was checked ("" when that could not be told).
+        max_abs_error, rel_l2: over everything compared; NaN when nothing was.
+        bound: what the error (absolute in fp32, relative L2 in bf16) must stay below.
+        reason: what was worst, or why the case failed.
+    """
+
+    case: str
+    kind: str
+    max_abs_error: float
+    rel_l2: float
+    bound: float
+    passed: bool
+    reason: str
+
+
+def not_run(case: str, kind: str, bound: float, why: str) -> CaseResult:
+    """A case that could not be compared, which counts as failed."""
+    return CaseResult(case, kind, math.nan, math.nan, bound, False, f"not run: {why}")
+
+
+@dataclass
+class Comparison:
+    """Differences of named tensors from their references: largest absolute one, squared sums of error and reference.
+
+    `unknown` names intermediate values that nothing here computes; the verdict's reason mentions them.
+    """
+
+    parts: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    def add(self, name: str, ours: Tensor, reference: Tensor) -> None:
+        """Raises VivaceError when the shapes differ."""
+        if ours.shape != reference.shape:
+            shapes = f"{tuple(ours.shape)}, the reference {tuple(reference.shape)}"
+            raise VivaceError(f"{name} has shape {shapes}; the case does not fit its configuration.")
+        a, b = ours.detach().cpu().double(), reference.cpu().double()
+        error = (a - b).abs()
+        largest = error.max().item() if error.numel() else 0.0
+        # A NaN on either side is infinitely wrong, never equal.
+        self.parts[name] = (
+            math.inf if math.isnan(largest) else largest,
+            error.square().sum().item(),
+            b.square().sum().item(),
+        )
+
+    def result(self, case: str, kind: str, bound: float, *, relative: bool) -> CaseResult:
+        """The verdict: the largest absolute error, or the relative L2 error of all parts, against the bound."""
+        if not self.parts:
+            return not_run(case, kind, bound, "the case holds no reference to compare with")
+        worst = max(self.parts, key=lambda name: self.parts[name][0])
+        largest = self.parts[worst][0]
+        wrong, size = (sum(part[i] for part in self.parts.values()) for i in (1, 2))
+        rel = math.sqrt(wrong / size) if size else math.copysign(math.inf, wrong) if wrong else 0.0
+        rel = math.inf if math.isnan(rel) else rel
+        passed = (rel if relative else largest) < bound
+        reason = f"{len(self.parts)} compared, worst {worst}"
+        if self.unknown:
+            reason += f"; not compared: {', '.join(self.unknown)}"
+        return CaseResult(case, kind, largest, rel, bound, passed, reason)

@@ -1,0 +1,99 @@
+"""What a benchmark run has found so far, on disk, so that it can be interrupted at any moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vivace.errors import VivaceError
+from vivace.evaluation.prompts import WorldItem
+from vivace.media import replacing
+from vivace.perception.percept import Percept, percept_from_json, percept_to_json
+from vivace.perception.thresholds import fingerprint
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What identifies a benchmark run; a folder is resumed only by the same run with the same detectors.
+
+    Args:
+        model: name or folder; `model_hash`: digest of its weights.
+        split: "val" or "test".
+        settings: everything else that changes the clips (steps, guides, size, seconds, ...), but not their number, so
+            that a longer run extends a shorter one.
+    """
+
+    model: str
+    model_hash: str
+    split: str
+    settings: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "model_hash": self.model_hash,
+            "split": self.split,
+            "settings": dict(self.settings),
+            "perception": fingerprint(),
+        }
+
+
+class Ledger:
+    """items.jsonl: one line per condition and item with what the detectors found; appended, never rewritten.
+
+    A line cut off by a crash is dropped when the file is opened again.
+    """
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._path = folder, folder / "items.jsonl"
+        self._percepts: dict[tuple[str, str], Percept] = {}
+        identity = folder / "run.json"
+        wanted = run.to_json()
+        if identity.exists():
+            if json.loads(identity.read_text(encoding="utf-8")) != json.loads(json.dumps(wanted)):
+                raise VivaceError(f"{folder} holds the results of another run; give --output a new folder.")
+        else:
+            with replacing(identity) as path:
+                path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        self._read()
+
+    def _read(self) -> None:
+        if not self._path.exists():
+            return
+        content = self._path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            with self._path.open("r+b") as file:
+                file.truncate(len(whole))
+        for line in whole.decode("utf-8").splitlines():
+            row = json.loads(line)
+            self._percepts[row["condition"], row["id"]] = percept_from_json(row["percept"])
+
+    def has(self, condition: str, item: WorldItem) -> bool:
+        return (condition, item.id) in self._percepts
+
+    def get(self, condition: str, item: WorldItem) -> Percept:
+        return self._percepts[condition, item.id]
+
+    def add(self, condition: str, item: WorldItem, percept: Percept, metrics: Mapping[str, Any]) -> None:
+        """Take over an item's findings and write its line, with each metric's record or why it is undefined."""
+        self._percepts[condition, item.id] = percept
+        row = {
+            "id": item.id,
+            "group": item.group,
+            "condition": condition,
+            "seed": item.seed,
+            "prompt": item.prompt,
+            "expected": dict(item.expected),
+            "metrics": metrics,
+            "percept": percept_to_json(percept),
+        }
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")

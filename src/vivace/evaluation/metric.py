@@ -1,0 +1,215 @@
+"""What a metric is: it takes samples one by one and gives a result with its interval, its n and what was undefined.
+
+The interface is for every benchmark of the house; the metrics of the world are in `sync` and `attributes`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from vivace.errors import VivaceError
+from vivace.evaluation.statistics import Statistic, bootstrap_interval, pooled
+from vivace.media import Clip
+from vivace.perception.percept import Heard, Percept, Seen, perceive
+
+Direction = Literal["higher", "lower", "none"]
+Scope = Literal["item", "set", "pair"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip to be judged.
+
+    Args:
+        id: unique within the benchmark.
+        clip: pictures and sound as a viewer gets them; may be None where `seen` is given.
+        prompt: the text that was asked for.
+        expected: what the text states (kind, colours, floor, count, ...); only metrics read it, detectors never do.
+        refs: further material by name (a reference picture, a voice, the true sound); empty for the world's prompts.
+        seen: what the detectors have found in the clip before; None lets `percept` find it.
+    """
+
+    id: str
+    clip: Clip | None = None
+    prompt: str = ""
+    expected: Mapping[str, Any] = field(default_factory=dict)
+    refs: Mapping[str, Any] = field(default_factory=dict)
+    seen: Percept | None = None
+
+    @cached_property
+    def percept(self) -> Percept:
+        """What the blind detectors find in the clip; computed once and shared by all metrics."""
+        if self.seen is not None:
+            return self.seen
+        if self.clip is None:
+            raise VivaceError(f"Sample {self.id!r} has neither a clip nor findings; give one of them.")
+        return perceive(self.clip)
+
+    @property
+    def sees(self) -> Seen:
+        """The picture's findings; only for metrics that require "video"."""
+        assert self.percept.video is not None
+        return self.percept.video
+
+    @property
+    def hears(self) -> Heard:
+        """The sound's findings; only for metrics that require "audio"."""
+        assert self.percept.audio is not None
+        return self.percept.audio
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """Why a metric has no value for a sample; it is counted, never scored as zero."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A metric's value over a set.
+
+    Args:
+        value: None where no sample had a value.
+        ci_low, ci_high: 95 % bootstrap interval over the items; None for fewer than two.
+        n: samples with a value; `n_undefined`: without, with the reasons counted.
+    """
+
+    name: str
+    version: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    n_undefined: int
+    reasons: Mapping[str, int]
+    direction: Direction
+    unit: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "value": self.value,
+            "ci_low": self.ci_low,
+            "ci_high": self.ci_high,
+            "n": self.n,
+            "n_undefined": self.n_undefined,
+            "reasons": dict(self.reasons),
+            "direction": self.direction,
+            "unit": self.unit,
+            "version": self.version,
+        }
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A user's metric needs these names and nothing else."""
+
+    name: str
+    version: str
+    direction: Direction
+    unit: str
+    requires: frozenset[str]
+    scope: Scope
+
+    def prepare(self, device: str) -> None:
+        """Load what the metric needs (weights); called once before the first sample."""
+
+    def update(self, sample: Sample) -> dict[str, Any]:
+        """Take one sample; returns its line for items.jsonl: {"record": [...]} or {"undefined": reason}."""
+
+    def merge(self, other: Metric) -> None:
+        """Take over what another instance has seen (another process, an earlier run)."""
+
+    def compute(self) -> Result:
+        """The result over all samples seen so far."""
+
+
+class ItemMetric:
+    """A weight-free metric: each sample gives a record of numbers, and a pooled statistic of all records is the value.
+
+    Args:
+        name, unit, direction, version: as reported.
+        measure: sample -> record, or why there is none.
+        statistic: how records are pooled (`vivace.evaluation.statistics.pooled`).
+        requires: what a sample must have: "video", "audio", or names in `expected` as "expected:NAME".
+    """
+
+    scope: Scope = "item"
+
+    def __init__(
+        self,
+        name: str,
+        measure: Callable[[Sample], list[float] | Undefined],
+        *,
+        statistic: Statistic = "ratio",
+        unit: str = "",
+        direction: Direction = "higher",
+        requires: Iterable[str] = ("video", "audio"),
+        version: str = "1",
+    ) -> None:
+        self.name, self.unit, self.direction, self.version = name, unit, direction, version
+        self.requires = frozenset(requires)
+        self._measure, self._statistic = measure, statistic
+        self._seen: dict[str, list[float] | Undefined] = {}
+
+    def prepare(self, device: str) -> None:
+        """Nothing to load."""
+
+    def update(self, sample: Sample) -> dict[str, Any]:
+        """Raises VivaceError for a sample id seen before."""
+        outcome = self._missing(sample) or self._measure(sample)
+        self.add(sample.id, outcome)
+        return {"undefined": outcome.reason} if isinstance(outcome, Undefined) else {"record": outcome}
+
+    def add(self, sample_id: str, outcome: list[float] | Undefined) -> None:
+        """Take over the outcome of a sample measured before (a resumed run)."""
+        if sample_id in self._seen:
+            raise VivaceError(f"sample {sample_id!r} was given to {self.name} twice; give each sample its own id.")
+        self._seen[sample_id] = outcome
+
+    def merge(self, other: Metric) -> None:
+        """Raises VivaceError where the other is not the same metric or has seen one of the same samples."""
+        if not isinstance(other, ItemMetric) or (other.name, other.version) != (self.name, self.version):
+            raise VivaceError(f"{other.name} cannot be merged into {self.name}; merge results of the same metric only.")
+        for sample_id, outcome in other._seen.items():
+            self.add(sample_id, outcome)
+
+    def compute(self) -> Result:
+        # In the order of the ids, so that the order of arrival or of a merge changes nothing.
+        outcomes = [self._seen[key] for key in sorted(self._seen)]
+        records = [outcome for outcome in outcomes if not isinstance(outcome, Undefined)]
+        reasons = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Undefined))
+        value = float(pooled(self._statistic, records)[0]) if records else math.nan
+        low, high = bootstrap_interval(self._statistic, records)
+        return Result(
+            name=self.name,
+            version=self.version,
+            value=_finite(value),
+            ci_low=_finite(low),
+            ci_high=_finite(high),
+            n=len(records),
+            n_undefined=sum(reasons.values()),
+            reasons=dict(reasons),
+            direction=self.direction,
+            unit=self.unit,
+        )
+
+    def _missing(self, sample: Sample) -> Undefined | None:
+        if "video" in self.requires and sample.percept.video is None:
+            return Undefined("no picture")
+        if "audio" in self.requires and sample.percept.audio is None:
+            return Undefined("no sound")
+        for need in sorted(self.requires):
+            group, _, name = need.partition(":")
+            if group == "expected" and sample.expected.get(name) is None:
+                return Undefined(f"the prompt states no {name}")
+        return None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,107 @@
+"""summary.json and summary.md of a benchmark run."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vivace.evaluation.ledger import Run
+from vivace.evaluation.metric import Result
+from vivace.evaluation.statistics import DRAWS, SEED
+from vivace.media import replacing
+from vivace.perception.thresholds import thresholds
+
+TRUTH, CEILING, FLOOR = "truth", "ceiling", "floor"
+Results = Mapping[str, Mapping[str, Mapping[str, Result]]]  # group -> condition -> metric -> result
+
+
+def write_summary(folder: Path, run: Run, results: Results, generators: Sequence[str]) -> dict[str, Any]:
+    """Write both files and return what summary.json holds.
+
+    Args:
+        folder: results folder.
+        run: what was run.
+        results: group -> condition -> metric name -> result.
+        generators: conditions in which a model made the clips, the shipped settings first.
+    """
+    summary: dict[str, Any] = run.to_json() | {
+        "environment": _environment(),
+        "perception": thresholds().provenance,
+        "bootstrap": {"draws": DRAWS, "seed": SEED, "over": "items", "level": 0.95},
+        "generators": list(generators),
+        "groups": {
+            group: {
+                name: {metric: result.to_json() for metric, result in scores.items()}
+                for name, scores in conditions.items()
+            }
+            for group, conditions in results.items()
+        },
+        "normalised": {group: _normalised(conditions, generators) for group, conditions in results.items()},
+    }
+    with replacing(folder / "summary.json") as path:
+        path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    with replacing(folder / "summary.md") as path:
+        path.write_text(_markdown(run, results, generators), encoding="utf-8")
+    return summary
+
+
+def _normalised(conditions: Mapping[str, Mapping[str, Result]], generators: Sequence[str]) -> dict[str, float]:
+    """(value - floor) / (ceiling - floor) of the shipped settings, where all three exist and differ."""
+    scores: dict[str, float] = {}
+    for metric, result in conditions.get(generators[0], {}).items() if generators else ():
+        ceiling, floor = (_value(conditions, name, metric) for name in (CEILING, FLOOR))
+        if result.value is not None and ceiling is not None and floor is not None and abs(ceiling - floor) > 1e-9:
+            scores[metric] = (result.value - floor) / (ceiling - floor)
+    return scores
+
+
+def _value(conditions: Mapping[str, Mapping[str, Result]], name: str, metric: str) -> float | None:
+    result = conditions.get(name, {}).get(metric)
+    return None if result is None else result.value
+
+
+def _environment() -> dict[str, str]:
+    names = ("vivace", "torch", "diffusers", "transformers", "numpy", "scipy")
+    return {"python": platform.python_version(), "machine": platform.machine()} | {n: version(n) for n in names}
+
+
+def _markdown(run: Run, results: Results, generators: Sequence[str]) -> str:
+    settings = ", ".join(f"{name} {value}" for name, value in run.settings.items())
+    lines = [
+        f"# World benchmark: {run.model}, {run.split} prompts",
+        "",
+        f"Weights {run.model_hash[:16]}. {settings}.",
+        "",
+        "Values over items with 95 % bootstrap intervals and n. Ceiling: the true clips through the codecs. Truth: the",
+        "true clips. Floor: the model's pictures with the sound of another of its clips of the same kind. `all` leaves",
+        "out clips with a moving camera.",
+    ]
+    for group, conditions in results.items():
+        columns = [name for name in (*generators, CEILING, TRUTH, FLOOR) if conditions.get(name)]
+        metrics = list(dict.fromkeys(metric for name in columns for metric in conditions[name]))
+        rows = [[_cell(conditions[name].get(metric)) for name in columns] for metric in metrics]
+        lines += ["", f"## {group}", "", f"| metric | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+        for metric, row in zip(metrics, rows, strict=True):
+            if any(cell != "-" for cell in row):
+                lines.append(f"| {metric}{_unit(conditions, columns, metric)} | {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _unit(conditions: Mapping[str, Mapping[str, Result]], columns: Sequence[str], metric: str) -> str:
+    result = next(conditions[name][metric] for name in columns if metric in conditions[name])
+    arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[result.direction]
+    return f" ({result.unit}){arrow}" if result.unit else arrow
+
+
+def _cell(result: Result | None) -> str:
+    if result is None or result.value is None:
+        return "-"
+    places = 1 if result.unit == "ms" else 3
+    value = f"{result.value:.{places}f}"
+    if result.ci_low is not None and result.ci_high is not None:
+        value += f" [{result.ci_low:.{places}f}, {result.ci_high:.{places}f}]"
+    return f"{value} n {result.n}"

@@ -1,0 +1,154 @@
+"""The benchmark on held-out prompts of the world: what was asked for, what came, and what could have come.
+
+Beside the model's own figures stand, for the same metrics: the true clips, their round trip through the codecs
+(the ceiling), and the model's pictures with the sound of another of its clips of the same kind (the floor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vivace.errors import VivaceError
+from vivace.evaluation.attributes import attribute_metrics
+from vivace.evaluation.ledger import Ledger, Run
+from vivace.evaluation.metric import ItemMetric, Result, Sample
+from vivace.evaluation.prompts import WorldItem, true_clip
+from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, write_summary
+from vivace.evaluation.sync import sync_metrics
+from vivace.media import Clip
+from vivace.perception.percept import Percept, perceive
+
+Generate = Callable[[Sequence[str], Sequence[int]], list[Clip]]
+Progress = Callable[[str, int, int], None]
+RoundTrip = Callable[[Clip], Clip]
+
+
+def world_metrics() -> list[ItemMetric]:
+    """Fresh instances of every metric of the world benchmark."""
+    return [*sync_metrics(), *attribute_metrics()]
+
+
+def score_samples(samples: Iterable[Sample]) -> dict[str, Result]:
+    """Every metric over the samples, by name."""
+    metrics = world_metrics()
+    for sample in samples:
+        for metric in metrics:
+            metric.update(sample)
+    return {metric.name: metric.compute() for metric in metrics}
+
+
+def score_clips(clips: Sequence[Clip], expectations: Sequence[Mapping[str, Any]]) -> dict[str, Result]:
+    """Every metric over generated clips (validation while training uses this too).
+
+    Args:
+        clips: what was generated.
+        expectations: per clip what its prompt states, as `vivace.world.caption_with_attributes` gives it.
+
+    Raises:
+        VivaceError: the two differ in number.
+    """
+    if len(clips) != len(expectations):
+        raise VivaceError(f"{len(clips)} clips came with {len(expectations)} expectations; give one for each clip.")
+    pairs = enumerate(zip(clips, expectations, strict=True))
+    return score_samples(Sample(id=f"{k:05d}", clip=clip, expected=expected) for k, (clip, expected) in pairs)
+
+
+def evaluate_world(
+    generators: Mapping[str, Generate],
+    items: Sequence[WorldItem],
+    output: Path,
+    run: Run,
+    *,
+    round_trip: RoundTrip | None = None,
+    batch: int = 1,
+    progress: Progress | None = None,
+    keep: Callable[[str, WorldItem, Clip], None] | None = None,
+) -> dict[str, Any]:
+    """Generate, detect, score; writes items.jsonl while it runs and summary.json and summary.md at its end.
+
+    Args:
+        generators: condition -> callable from prompts and seeds to clips; the first is the model as it is shipped, and
+            its clips give the floor.
+        items: the prompts (`vivace.evaluation.prompts.world_items`).
+        output: results folder; what it already holds of the same run is not made again.
+        round_trip: a clip through the codecs, for the ceiling; None leaves the ceiling out.
+        batch: clips per call of a generator.
+        progress: called with (condition, done, total) after each clip.
+        keep: called with (condition, item, clip) for each clip made.
+
+    Returns:
+        The summary as it is written to summary.json.
+
+    Raises:
+        VivaceError: the folder holds another run.
+    """
+    ledger = Ledger(output, run)
+
+    def record(condition: str, item: WorldItem, clip: Clip) -> None:
+        percept = perceive(clip)
+        ledger.add(condition, item, percept, item_metrics(item, percept))
+        if keep is not None:
+            keep(condition, item, clip)
+        if progress is not None:
+            progress(condition, sum(ledger.has(condition, other) for other in items), len(items))
+
+    for condition, generate in generators.items():
+        missing = [item for item in items if not ledger.has(condition, item)]
+        for start in range(0, len(missing), batch):
+            group = missing[start : start + batch]
+            clips = generate([item.prompt for item in group], [item.seed for item in group])
+            for item, clip in zip(group, clips, strict=True):
+                record(condition, item, clip)
+    for item in items:
+        wanted = [] if item.scene is None else [TRUTH] if round_trip is None else [TRUTH, CEILING]
+        needed = [condition for condition in wanted if not ledger.has(condition, item)]
+        if needed:
+            clip = true_clip(item)
+            for condition in needed:
+                record(condition, item, clip if condition == TRUTH or round_trip is None else round_trip(clip))
+    conditions = {name: _samples(ledger, name, items) for name in (*generators, TRUTH, CEILING)}
+    if generators:
+        conditions[FLOOR] = swapped(items, conditions[next(iter(generators))])
+    results = {
+        group: {name: score_samples(_of_group(samples, items, group)) for name, samples in conditions.items()}
+        for group in ("all", *sorted({item.group for item in items}))
+    }
+    return write_summary(output, run, results, tuple(generators))
+
+
+def item_metrics(item: WorldItem, percept: Percept) -> dict[str, Any]:
+    """Each metric's record for one clip, or why it is undefined."""
+    sample = Sample(id=item.id, prompt=item.prompt, expected=item.expected, seen=percept)
+    return {metric.name: metric.update(sample) for metric in world_metrics()}
+
+
+def swapped(items: Sequence[WorldItem], samples: Mapping[str, Sample]) -> dict[str, Sample]:
+    """Each picture with the sound of the next clip of its kind: what chance gives where the kind is right."""
+    kinds: dict[str, list[str]] = {}
+    for item in items:
+        if item.id in samples:
+            kinds.setdefault(str(item.expected.get("kind")), []).append(item.id)
+    others: dict[str, Sample] = {}
+    for ids in kinds.values():
+        if len(ids) < 2:
+            continue
+        for own, other in zip(ids, ids[1:] + ids[:1], strict=True):
+            seen = Percept(video=samples[own].percept.video, audio=samples[other].percept.audio)
+            others[own] = Sample(id=own, prompt=samples[own].prompt, expected=samples[own].expected, seen=seen)
+    return others
+
+
+def _samples(ledger: Ledger, condition: str, items: Sequence[WorldItem]) -> dict[str, Sample]:
+    return {
+        item.id: Sample(id=item.id, prompt=item.prompt, expected=item.expected, seen=ledger.get(condition, item))
+        for item in items
+        if ledger.has(condition, item)
+    }
+
+
+def _of_group(samples: Mapping[str, Sample], items: Sequence[WorldItem], group: str) -> list[Sample]:
+    # A moving background misleads the detectors, so clips with a moving camera never enter the figure over all.
+    inside = [item for item in items if item.group == group or (group == "all" and item.group != "camera")]
+    return [samples[item.id] for item in inside if item.id in samples]

@@ -1,0 +1,142 @@
+"""What a model can do, as its folder says it: sizes, lengths, rates, presets, and what its world knows.
+
+It is the "capabilities" section of the folder's model_index.json, so that a new model needs no new code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from vivace.errors import VivaceError
+from vivace.sampling.presets import OFFICIAL, Frozen, Preset
+from vivace.timeline import MAX_SECONDS
+
+
+class Capabilities(Frozen):
+    """A model's abilities; the defaults are those of the published model.
+
+    Args:
+        name: what messages call it.
+        width, height: pictures when none are asked for (pixels).
+        seconds: length when none is asked for.
+        fps: frame rates that it was trained for; the first is the default.
+        sizes: (width, height) that it was trained at; others are possible and announced.
+        lengths: lengths in seconds that it was trained at; others are possible and announced.
+        smallest_side, largest_side: limits of a picture's sides (pixels).
+        longest_seconds: limit of a clip's length.
+        first_frame: how a given first picture is shown to it (`vivace.sampling.loop`), or None where it cannot use one.
+        presets: sampling presets by name.
+        preset: the name of the default one.
+        knows: one line for people on what its world contains, or None for a model of everything.
+        vocabulary: words of which a prompt should contain at least one; empty for a model of everything.
+    """
+
+    name: str = "this model"
+    width: int = Field(1280, ge=16)
+    height: int = Field(704, ge=16)
+    seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
+    fps: tuple[float, ...] = Field((24.0,), min_length=1)
+    sizes: tuple[tuple[int, int], ...] = ()
+    lengths: tuple[float, ...] = ()
+    smallest_side: int = 64
+    largest_side: int = 2048
+    longest_seconds: float = Field(10.0, gt=0, le=MAX_SECONDS)
+    first_frame: Literal["held", "overwritten", "noised"] | None = "overwritten"
+    presets: dict[str, Preset] = Field(default_factory=lambda: {"official": OFFICIAL})
+    preset: str = "official"
+    knows: str | None = None
+    vocabulary: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, section: Mapping[str, Any] | None) -> Capabilities:
+        """Capabilities from a model folder's section; None gives the defaults.
+
+        Raises:
+            VivaceError: an unknown key, a value of the wrong kind, or a default preset that is not there.
+        """
+        try:
+            found = cls.model_validate(dict(section or {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise VivaceError(
+                f"The model's capabilities have a bad entry {where!r} ({first['msg']}); install the model anew."
+            ) from None
+        found.preset_named(None)
+        return found
+
+    def preset_named(self, name: str | None) -> Preset:
+        """A preset, or the default one for None.
+
+        Raises:
+            VivaceError: an unknown name.
+        """
+        name = self.preset if name is None else name
+        if name not in self.presets:
+            raise VivaceError(f"Preset {name!r} is unknown to {self.name}; use one of {', '.join(self.presets)}.")
+        return self.presets[name]
+
+    def check_rate(self, fps: float) -> float:
+        """The rate itself.
+
+        Raises:
+            VivaceError: a rate that the model was not trained for.
+        """
+        if fps not in self.fps:
+            rates = " or ".join(f"{rate:g}" for rate in self.fps)
+            raise VivaceError(f"fps {fps!r} is not possible with {self.name}; use {rates}.")
+        return fps
+
+    def check_seconds(self, seconds: float) -> float:
+        """The length itself.
+
+        Raises:
+            VivaceError: not a finite positive number, or longer than the model's longest clip.
+        """
+        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
+        if not number or not 0 < seconds <= self.longest_seconds:
+            raise VivaceError(
+                f"seconds {seconds!r} is not possible with {self.name}; "
+                f"give a length above 0 and up to {self.longest_seconds:g}."
+            )
+        return seconds
+
+    def check_size(self, width: int, height: int, multiple: int) -> None:
+        """Raises VivaceError unless both sides are multiples of `multiple` within the model's limits."""
+        low = -(-self.smallest_side // multiple) * multiple
+        high = self.largest_side // multiple * multiple
+        for name, side in (("width", width), ("height", height)):
+            if isinstance(side, bool) or not isinstance(side, int):
+                raise VivaceError(f"{name} {side!r} is not a whole number; give one such as {self.width}.")
+            if side % multiple or not low <= side <= high:
+                below = min(max(side // multiple * multiple, low), high)
+                above = min(max(-(-side // multiple) * multiple, low), high)
+                nearest = f"{below}" if below == above else f"{below} or {above}"
+                raise VivaceError(
+                    f"{name} {side} is not possible with {self.name}: sides are multiples of {multiple} "
+                    f"from {low} to {high}; the nearest is {nearest}."
+                )
+
+    def notes(self, prompt: str, width: int, height: int, seconds: float, video: bool) -> list[str]:
+        """Sentences that a user should see: what is asked for outside of what the model was trained on."""
+        notes = []
+        if self.vocabulary and not names_any(prompt, self.vocabulary):
+            notes.append(f"{self.name} knows {self.knows or ', '.join(self.vocabulary)}; the prompt names none of it.")
+        if video and self.sizes and (width, height) not in self.sizes:
+            sizes = " and ".join(f"{w}x{h}" for w, h in self.sizes)
+            notes.append(f"{self.name} was trained at {sizes}; {width}x{height} may look worse.")
+        if self.lengths and all(abs(seconds - length) > 0.25 for length in self.lengths):
+            lengths = " and ".join(f"{length:g}" for length in self.lengths)
+            notes.append(f"{self.name} was trained on clips of {lengths} s; {seconds:.2f} s may turn out worse.")
+        return notes
+
+
+def names_any(prompt: str, words: tuple[str, ...]) -> bool:
+    """Whether a prompt contains one of the words, singular or plural, in any case."""
+    pattern = "|".join(re.escape(word) for word in words)
+    return re.search(rf"\b(?:{pattern})(?:s|es)?\b", prompt, re.IGNORECASE) is not None

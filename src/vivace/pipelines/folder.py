@@ -1,0 +1,161 @@
+"""Model folders: finding one by its name, and telling a whole one from a broken or foreign one. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vivace.errors import VivaceError
+
+PIPELINE = "NavaPipeline"
+INDEX = "model_index.json"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def shipped_models() -> dict[str, Path]:
+    """Models inside of the package: name -> folder."""
+    room = Path(str(files("vivace"))) / "nano"
+    if not room.is_dir():
+        return {}
+    return {folder.name: folder for folder in sorted(room.iterdir()) if (folder / INDEX).is_file()}
+
+
+def find_model(name: str, *, allow_download: bool = False) -> Path:
+    """The folder of a model: a shipped name, a local folder, or (only when allowed) a repository on the hub.
+
+    Raises:
+        VivaceError: none of these, or a folder that is not a whole model of ours.
+    """
+    shipped = shipped_models()
+    if name in shipped:
+        folder = shipped[name]
+    elif is_folder(name):
+        folder = Path(name)
+    elif _HUB_NAME.fullmatch(name) and allow_download:
+        folder = _download(name)
+    else:
+        known = ", ".join(shipped) or "none in this installation"
+        hub = "; to fetch it from the Hugging Face hub add --allow-download" if _HUB_NAME.fullmatch(name) else ""
+        shown = name if len(name) <= 100 else f"{name[:100]}..."
+        raise VivaceError(f"Model {shown!r} is neither a shipped model ({known}) nor a folder; check its name{hub}.")
+    check_folder(folder)
+    return folder
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is that of a folder here; names that the system cannot even look up are none."""
+    try:
+        return bool(name) and Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name))
+    except Exception as error:  # The hub's client raises many kinds; to a user all of them say "not to be had".
+        reason = str(error).strip().split("\n")[0]
+        raise VivaceError(
+            f"Model {name!r} could not be downloaded ({reason}); check the name and the network."
+        ) from None
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """A folder's model_index.json.
+
+    Raises:
+        VivaceError: missing, unreadable, or of another kind of model.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        raise VivaceError(f"Folder {str(folder)!r} has no {INDEX}, so it is no model; give a folder that has one.")
+    index = _read_json(path, folder)
+    kind = index.get("_class_name")
+    if kind != PIPELINE:
+        raise VivaceError(f"Folder {str(folder)!r} holds a {kind}, not a {PIPELINE}; give a model made for vivace.")
+    return index
+
+
+def check_folder(folder: Path) -> None:
+    """Raises VivaceError where a component is missing, or a configuration or a weights file is damaged."""
+    index = read_index(folder)
+    for name, entry in index.items():
+        # Components are [library, class]; anything else is configuration.
+        if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
+            continue
+        part = folder / name
+        if not part.is_dir():
+            raise VivaceError(f"Model folder {str(folder)!r} lacks its {name}; copy or download the folder again.")
+        _check_component(folder, part, weights=name not in ("scheduler", "tokenizer"))
+
+
+def _check_component(folder: Path, part: Path, weights: bool) -> None:
+    configs = list(part.glob("*.json"))
+    for config in configs:
+        _read_json(config, folder)
+    if not configs:
+        raise VivaceError(f"Model folder {str(folder)!r} lacks the configuration of its {part.name}; copy it again.")
+    if not weights:
+        return
+    found = sorted(part.glob("*.safetensors"))
+    wanted = [part / name for index in part.glob("*.safetensors.index.json") for name in _shards(index, folder)]
+    missing = [path.name for path in wanted if not path.is_file()]
+    if missing or not found:
+        what = missing[0] if missing else "its weights (*.safetensors)"
+        raise VivaceError(f"Model folder {str(folder)!r} lacks {what} in {part.name}; copy or download it again.")
+    for path in found:
+        _check_weights(path)
+
+
+def _shards(index: Path, folder: Path) -> set[str]:
+    weight_map = _read_json(index, folder).get("weight_map", {})
+    return set(weight_map.values()) if isinstance(weight_map, dict) else set()
+
+
+def _check_weights(path: Path) -> None:
+    """A safetensors file says in its header how long it is; a truncated or overwritten one is not that long."""
+    damaged = f"Weights {str(path)!r} are damaged or cut short; copy or download the model folder again."
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > size - 8:
+                raise VivaceError(damaged)
+            header = json.loads(file.read(length))
+        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+    except VivaceError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+        raise VivaceError(damaged) from None
+    if size != 8 + length + end:
+        raise VivaceError(damaged)
+
+
+def _read_json(path: Path, folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VivaceError(f"File {str(path)!r} of the model cannot be read ({error}); copy the folder again.") from None
+    if not isinstance(content, dict):
+        raise VivaceError(f"File {str(path)!r} of model folder {str(folder)!r} is no configuration; copy it again.")
+    return content
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 over everything that decides what the model makes: configurations and weights, names and contents."""
+    digest = hashlib.sha256()
+    kept = {".json", ".safetensors", ".model", ".txt"}
+    index = read_index(folder)
+    parts = [folder / INDEX, *(p for name in index for p in sorted((folder / name).glob("*")) if p.suffix in kept)]
+    for path in parts:
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

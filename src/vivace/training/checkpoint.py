@@ -1,0 +1,108 @@
+"""Checkpoints of a training run: safetensors and JSON in one folder, complete or absent.
+
+A checkpoint is written beside its place and renamed into it, so a killed run finds only whole ones.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vivace.errors import VivaceError
+
+
+def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Optimizer state as named tensors and the plain values beside them."""
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Any] = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{key}"] = value.detach().contiguous()
+            else:
+                values[f"{index}.{key}"] = value
+    return tensors, values
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **values}.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    # The parameter groups keep their present settings: the schedule sets the rate at each step.
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    modules: dict[str, nn.Module],
+    ema: dict[str, dict[str, Tensor]],
+    optimizers: dict[str, torch.optim.Optimizer],
+    keep: int = 2,
+) -> Path:
+    """Write `folder/step-XXXXXXXX` and drop all but the newest `keep` checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"step-{step:08d}"
+    temporary = folder / f".writing-{step:08d}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    state: dict[str, Any] = {"format": 1, "step": step, "optimizers": {}}
+    for name, module in modules.items():
+        # Cloned, because tied weights (the text encoder's embedding) share storage, which safetensors refuses.
+        save_file({k: v.detach().clone() for k, v in module.state_dict().items()}, temporary / f"{name}.safetensors")
+    for name, shadow in ema.items():
+        save_file({k: v.contiguous() for k, v in shadow.items()}, temporary / f"{name}.ema.safetensors")
+    for name, optimizer in optimizers.items():
+        tensors, values = _flatten_optimizer(optimizer)
+        save_file(tensors, temporary / f"optimizer.{name}.safetensors")
+        state["optimizers"][name] = values
+    (temporary / "state.json").write_text(json.dumps(state))
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.replace(target)
+    for old in sorted(folder.glob("step-*"))[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint under `folder`."""
+    found = sorted(path.parent for path in folder.glob("step-*/state.json"))
+    return found[-1] if found else None
+
+
+def load_weights(checkpoint: Path, name: str, *, ema: bool) -> dict[str, Tensor]:
+    """One module's state dict out of a checkpoint.
+
+    Raises:
+        VivaceError: the checkpoint holds no such module.
+    """
+    file = checkpoint / f"{name}{'.ema' if ema else ''}.safetensors"
+    if not file.exists():
+        raise VivaceError(f"The checkpoint {checkpoint} holds no {file.name}; train the unit that makes it first.")
+    return load_file(file)
+
+
+def restore_checkpoint(
+    checkpoint: Path,
+    modules: dict[str, nn.Module],
+    ema: dict[str, dict[str, Tensor]],
+    optimizers: dict[str, torch.optim.Optimizer],
+) -> int:
+    """Put modules, averages and optimizers back in place; returns the step that comes next."""
+    state = json.loads((checkpoint / "state.json").read_text())
+    for name, module in modules.items():
+        module.load_state_dict(load_weights(checkpoint, name, ema=False))
+    for name, shadow in ema.items():
+        for key, value in load_weights(checkpoint, name, ema=True).items():
+            shadow[key].copy_(value)
+    for name, optimizer in optimizers.items():
+        tensors = load_file(checkpoint / f"optimizer.{name}.safetensors")
+        _restore_optimizer(optimizer, tensors, state["optimizers"][name])
+    return int(state["step"])

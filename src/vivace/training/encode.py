@@ -1,0 +1,162 @@
+"""The unit "encode": clips to latents, from rendered shards or straight from the world without storing the clips."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from torch import Tensor
+
+from vivace.data.fingerprint import weights_hash
+from vivace.data.shards import MAX_BYTES, ShardHeader, ShardReader, ShardWriter
+from vivace.models.codecs import encode_audio, encode_video
+from vivace.training.clips import ClipPlan, SceneSource, from_int16, plan_clips, render_clip
+from vivace.training.codec_files import load_codecs
+from vivace.training.workers import available_workers, clip_progress, ordered_map
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+class ClipFolder(BaseModel):
+    """Clips that the unit "render", or curation, has written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    folder: Path
+
+
+def _source_kind(source: Any) -> str:
+    return "folder" if isinstance(source, ClipFolder) or (isinstance(source, dict) and "folder" in source) else "scenes"
+
+
+class EncodeRecipe(BaseModel):
+    """Encode a source with two codecs to `output`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: Literal["encode"]
+    output: Path
+    source: Annotated[
+        Annotated[ClipFolder, Tag("folder")] | Annotated[SceneSource, Tag("scenes")], Discriminator(_source_kind)
+    ] = Field(description="a folder of clips, or what to render")
+    vae: Path = Field(description="folder of the video codec")
+    audio_vae: Path = Field(description="folder of the audio codec")
+    store: Literal["fp16", "bf16", "fp32"] = Field(default="fp16", description="type of the stored latents")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: str = "cpu"
+    batch: int = Field(default=4, gt=0, description="clips that one worker takes at a time")
+    workers: int = Field(default=0, ge=0, description="processes; 0 takes one per core")
+    shard_bytes: int = Field(default=MAX_BYTES, gt=0)
+
+
+class _Encoder:
+    """What every worker process holds: the codecs, and the reader of clips where there is one."""
+
+    def __init__(self, recipe: EncodeRecipe) -> None:
+        self.recipe = recipe
+        self.vae, self.audio_vae = load_codecs(recipe.vae, recipe.audio_vae, recipe.device)
+        self.reader = ShardReader(recipe.source.folder, "clips") if isinstance(recipe.source, ClipFolder) else None
+
+    def clip(self, job: int | ClipPlan) -> tuple[str, dict[str, Any], np.ndarray, np.ndarray]:
+        """Id, row, uint8 [T, H, W, 3], int16 [2, N]."""
+        if isinstance(job, ClipPlan):
+            rendered = render_clip(job)
+            return job.id, rendered.row, rendered.video, rendered.audio
+        assert self.reader is not None
+        tensors = self.reader.get(job)
+        return self.reader.ids[job], self.reader.rows[job], tensors["video"].numpy(), tensors["audio"].numpy()
+
+    @torch.inference_mode()
+    def encode(self, jobs: list[int] | list[ClipPlan]) -> list[tuple[str, dict[str, Tensor], dict[str, Any]]]:
+        """Clips of one shape together; results in the order of the jobs."""
+        clips = [self.clip(job) for job in jobs]
+        results: dict[int, tuple[str, dict[str, Tensor], dict[str, Any]]] = {}
+
+        def shape(index: int) -> tuple[Any, ...]:
+            return (*clips[index][2].shape, clips[index][3].shape[1], clips[index][1]["audio_tokens"])
+
+        for (*_, tokens), members in itertools.groupby(sorted(range(len(clips)), key=shape), key=shape):
+            group = list(members)
+            video, audio = self._latents(
+                np.stack([clips[index][2] for index in group]), np.stack([clips[index][3] for index in group]), tokens
+            )
+            for place, index in enumerate(group):
+                name, row, _, _ = clips[index]
+                row = {key: value for key, value in row.items() if key not in ("id", "shard")}
+                grid = dict(zip(("latent_frames", "latent_height", "latent_width"), video.shape[2:], strict=True))
+                tensors = {"video": video[place].clone(), "audio": audio[place].clone()}
+                results[index] = (name, tensors, row | grid)
+        return [results[index] for index in range(len(clips))]
+
+    def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor, Tensor]:
+        """[B, T, H, W, 3], [B, 2, N] -> [B, C, t, h, w], [B, L, D]"""
+        device, store = torch.device(self.recipe.device), DTYPES[self.recipe.store]
+        pictures = torch.from_numpy(frames).to(device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        waveform = torch.from_numpy(from_int16(audio)).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            video = encode_video(self.vae, pictures)
+        return video.to(store).cpu(), encode_audio(self.audio_vae, waveform, tokens).to(store).cpu()
+
+
+_encoder: _Encoder | None = None
+
+
+def _prepare(recipe: EncodeRecipe) -> None:
+    global _encoder
+    _encoder = _Encoder(recipe)
+
+
+def _encode(jobs: list[int] | list[ClipPlan]) -> list[tuple[str, dict[str, Tensor], dict[str, Any]]]:
+    assert _encoder is not None
+    return _encoder.encode(jobs)
+
+
+def _jobs(source: ClipFolder | SceneSource) -> list[Any]:
+    if isinstance(source, SceneSource):
+        return list(plan_clips(source))
+    rows = ShardReader(source.folder, "clips").rows
+    # Clips of the codecs' training that are no scenes have no caption to learn from.
+    return [index for index, row in enumerate(rows) if row["content"] == "scene"]
+
+
+def encoded_clips(
+    recipe: EncodeRecipe, jobs: list[Any], done: int
+) -> Iterator[tuple[str, dict[str, Tensor], dict[str, Any]]]:
+    """Latents of the jobs from number `done` on. Batches are cut at the same places whatever `done` is, because the
+    last bits of a latent may depend on its batch."""
+    first = done // recipe.batch * recipe.batch
+    batches = [jobs[start : start + recipe.batch] for start in range(first, len(jobs), recipe.batch)]
+    workers = available_workers(recipe.workers) if recipe.device == "cpu" else 1
+    results = ordered_map(_encode, batches, workers, _prepare, (recipe,))
+    yield from itertools.islice(itertools.chain.from_iterable(results), done - first, None)
+
+
+def run_encode(recipe: EncodeRecipe, run: Path) -> dict[str, float]:
+    """Encode what is not there yet. Returns the number of clips.
+
+    Raises:
+        VivaceError: codecs that are not there, or latents of other codecs in `output`.
+    """
+    codecs = dict(zip(("vae", "audio_vae"), load_codecs(recipe.vae, recipe.audio_vae), strict=True))
+    header = ShardHeader(
+        "latents",
+        {
+            "codecs": {name: weights_hash(codec) for name, codec in codecs.items()},
+            "source": recipe.source.model_dump(mode="json"),
+            "store": recipe.store,
+        },
+    )
+    writer = ShardWriter(recipe.output, header, recipe.shard_bytes)
+    if not writer.finished:
+        jobs = _jobs(recipe.source)
+        with clip_progress() as progress:
+            task = progress.add_task(f"encode {recipe.output.name}", total=len(jobs), completed=len(writer))
+            for name, tensors, row in encoded_clips(recipe, jobs, len(writer)):
+                writer.add(name, tensors, row)
+                progress.advance(task)
+        writer.close()
+    return {"clips": float(len(writer))}

@@ -1,0 +1,124 @@
+"""The unit "export": a training run becomes a model folder, with the record of how it came to be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from transformers import ByT5Tokenizer
+
+from vivace.data.fingerprint import weights_hash
+from vivace.data.shards import ShardReader
+from vivace.errors import VivaceError
+from vivace.models.nava import NavaTransformer
+from vivace.pipelines.capabilities import Capabilities
+from vivace.pipelines.nava import NavaPipeline
+from vivace.training.checkpoint import load_weights
+from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
+from vivace.training.joint import JointRecipe, build_text_encoder
+from vivace.training.validate import scheduler_of
+
+# Of a run these are its record; checkpoints, samples and TensorBoard's binary log stay behind.
+RECORD = ("recipe.json", "recipe-history.jsonl", "metrics.jsonl")
+
+
+class ExportRecipe(BaseModel):
+    """Write a model folder in diffusers' layout from a run and its codecs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: Literal["export"]
+    run: Path = Field(description="run folder of the unit joint")
+    step: int | None = Field(default=None, ge=0, description="a checkpoint that is kept; the newest when absent")
+    vae: Path
+    audio_vae: Path
+    vocoder: Path
+    capabilities: dict[str, Any] = Field(description="what the model can do, as model_index.json says it")
+    records: dict[str, Path] = Field(default_factory=dict, description="further runs whose records are kept, by name")
+    output: Path
+
+
+def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
+    """Write the folder. Returns its size in megabytes and the step of the weights.
+
+    Raises:
+        VivaceError: no checkpoint, a run of another unit, or codecs other than those the run was trained on.
+    """
+    checkpoint = find_checkpoint(recipe.run, recipe.step)
+    trained = read_recipe(recipe.run)
+    codecs: dict[str, nn.Module] = dict(
+        zip(("vae", "audio_vae"), load_codecs(recipe.vae, recipe.audio_vae), strict=True)
+    )
+    latents = ShardReader(trained.validation.latents, "latents").header.metadata
+    check_codecs(codecs, latents["codecs"])
+    text_encoder = build_text_encoder(trained.text_encoder)
+    text_encoder.load_state_dict(load_weights(checkpoint, "text_encoder", ema=True))
+    hashes = {
+        **{name: weights_hash(codec) for name, codec in codecs.items()},
+        "text_encoder": weights_hash(text_encoder),
+    }
+    transformer = NavaTransformer(**{**trained.transformer, "trained_with": hashes})
+    transformer.load_state_dict(load_weights(checkpoint, "transformer", ema=True))
+    parts = {
+        **codecs,
+        "vocoder": load_vocoder(recipe.vocoder),
+        "text_encoder": text_encoder,
+        "transformer": transformer,
+    }
+    for part in parts.values():
+        nn.Module.to(part, torch.bfloat16)  # diffusers' own `to` warns of parts to keep in float32; there are none
+    scheduler = scheduler_of(Capabilities.read(recipe.capabilities).preset_named(None))
+    pipeline = NavaPipeline(tokenizer=ByT5Tokenizer(), scheduler=scheduler, capabilities=recipe.capabilities, **parts)
+    temporary = recipe.output.with_name(f".{recipe.output.name}.writing")
+    shutil.rmtree(temporary, ignore_errors=True)
+    pipeline.save_pretrained(temporary)
+    for name, folder in {"joint": recipe.run, **recipe.records}.items():
+        copy_record(folder, temporary / "training" / name)
+    for path in temporary.rglob("*.safetensors"):
+        path.chmod(0o644)  # safetensors makes files that only their owner may read
+    shutil.rmtree(recipe.output, ignore_errors=True)
+    temporary.rename(recipe.output)
+    size = sum(path.stat().st_size for path in recipe.output.rglob("*") if path.is_file())
+    return {"megabytes": size / 1e6, "step": float(checkpoint.name.removeprefix("step-"))}
+
+
+def find_checkpoint(run: Path, step: int | None) -> Path:
+    """The newest complete checkpoint of a run, or the one of a step.
+
+    Raises:
+        VivaceError: there is none.
+    """
+    found = sorted(path.parent for path in (run / "checkpoints").glob("step-*/state.json"))
+    chosen = [path for path in found if step is None or path.name == f"step-{step:08d}"]
+    if not chosen:
+        kept = ", ".join(path.name for path in found) or "none"
+        raise VivaceError(
+            f"Run {str(run)!r} has no such checkpoint (kept: {kept}); train it first or name a kept step."
+        )
+    return chosen[-1]
+
+
+def read_recipe(run: Path) -> JointRecipe:
+    """The recipe that a run was last trained with.
+
+    Raises:
+        VivaceError: the folder is not a run of the unit joint.
+    """
+    path = run / "recipe.json"
+    data = json.loads(path.read_text()) if path.is_file() else {}
+    if data.get("unit") != "joint":
+        raise VivaceError(f"Folder {str(run)!r} is not a run of the unit 'joint'; name one that is.")
+    return JointRecipe.model_validate(data)
+
+
+def copy_record(run: Path, target: Path) -> None:
+    """Copy what tells how a run went."""
+    target.mkdir(parents=True)
+    for name in RECORD:
+        if (run / name).is_file():
+            shutil.copyfile(run / name, target / name)

@@ -1,0 +1,129 @@
+"""One forward pass of joint flow matching, with every choice made: what training and validation share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from transformers import ByT5Tokenizer
+
+from vivace.conditioning.text import encode_prompts
+from vivace.models.nava import NavaContext, NavaTransformer, grid_of
+from vivace.pair import AV
+from vivace.sampling.flow import Times, add_noise, sample_from_table, sample_logit_normal, velocity_target
+from vivace.sampling.schedules import train_table
+from vivace.training.tasks import Stream, Task, clean_mask, noisy_part, show_clean, stream, token_timesteps
+from vivace.world import Scene, caption
+
+
+class TimeSettings(BaseModel):
+    """How the noise levels of training are drawn.
+
+    "table" is NAVA's: uniform over its shifted table of 1000 levels, the loss weighted by a bell around timestep 500.
+    "logit-normal" is Stable Diffusion 3's: sigmoid(mean + std * normal), shifted, all weights 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["table", "logit-normal"] = "table"
+    shift: float = Field(default=5.0, gt=0)
+    mean: float = 0.0
+    std: float = Field(default=1.0, gt=0)
+    independent: bool = Field(default=False, description="a level for each modality, instead of one for both (NAVA)")
+
+
+def draw_times(settings: TimeSettings, count: int, seed: int, step: int) -> AV[Times]:
+    """Noise levels of a batch, [count] for each modality."""
+
+    def draw(side: int) -> Times:
+        key = int(stream(seed, Stream.TIME, step, side).integers(2**62))
+        generator = torch.Generator().manual_seed(key)
+        if settings.kind == "table":
+            return sample_from_table(count, train_table(settings.shift), generator)
+        return sample_logit_normal(count, generator, settings.mean, settings.std, settings.shift)
+
+    video = draw(0)
+    return AV(video, draw(1) if settings.independent else video)
+
+
+def draw_noise(like: AV[Tensor], seed: int, *key: int) -> AV[Tensor]:
+    """Standard normal noise, a stream for each modality, drawn on the CPU."""
+
+    def draw(latents: Tensor, side: int) -> Tensor:
+        values = stream(seed, Stream.NOISE, *key, side).standard_normal(latents.shape, dtype=np.float32)
+        return torch.from_numpy(values).to(latents.device)
+
+    return like.map(draw, AV(0, 1))
+
+
+def caption_of(row: dict[str, Any], rng: np.random.Generator) -> str:
+    """A caption of a sample: drawn anew from its scene, or the text that curation gave it."""
+    return caption(Scene.from_json(row["scene"]), rng) if row.get("scene") else str(row["caption"])
+
+
+def encode_captions(
+    transformer: NavaTransformer,
+    text_encoder: nn.Module,
+    tokenizer: ByT5Tokenizer,
+    captions: Sequence[str],
+    dropped: Sequence[bool] | np.ndarray,
+    voices: Sequence[Tensor] | None = None,
+) -> NavaContext:
+    """The context of a batch; a dropped sample has no text and no voices."""
+    prompts = [None if drop else text for text, drop in zip(captions, dropped, strict=True)]
+    encoded = encode_prompts(text_encoder, tokenizer, prompts, transformer.config.text_len)
+    if voices is None:
+        return transformer.encode_context(encoded.features)
+    heard = [voice[:0] if drop else voice for voice, drop in zip(voices, dropped, strict=True)]
+    return transformer.encode_context(encoded.features, heard, encoded.marker_positions)
+
+
+def flow_errors(
+    transformer: NavaTransformer,
+    clean: AV[Tensor],
+    noise: AV[Tensor],
+    times: AV[Times],
+    task: Task,
+    context: NavaContext,
+    exchange: bool,
+) -> AV[Tensor]:
+    """Each sample's mean squared velocity error in float32 over the positions that are generated.
+
+    Args:
+        clean: latents of both modalities; those that the task calls absent are left out.
+        noise: of the same shapes.
+
+    Returns:
+        [B] for each modality that the task generates.
+    """
+    states = task.sides()
+    shown = AV(
+        *(value if state else None for value, state in ((clean.video, states.video), (clean.audio, states.audio)))
+    )
+    masks = states.map(clean_mask, shown)
+
+    def noised(x: Tensor, n: Tensor, t: Times, mask: Tensor) -> Tensor:
+        return show_clean(add_noise(x, n, t.sigmas.to(x.device)), x, mask)
+
+    def told(x: Tensor, t: Times, mask: Tensor) -> Tensor:
+        per_position = int(np.prod(grid_of(x, transformer.config.patch_size)[1:])) if x.ndim == 5 else 1
+        return token_timesteps(t.timesteps.to(x.device), mask, per_position)
+
+    inputs = shown.map(noised, noise, times, masks)
+    output = transformer(inputs, shown.map(told, times, masks), context, exchange=exchange)
+
+    def error(v: Tensor, x: Tensor, n: Tensor, mask: Tensor) -> Tensor:
+        wrong = noisy_part(v.float() - velocity_target(x, n), mask)
+        return wrong.square().flatten(1).mean(1)
+
+    errors = output.map(error, shown, noise, masks)
+    return AV(
+        *(
+            value if state != "given" else None
+            for value, state in ((errors.video, states.video), (errors.audio, states.audio))
+        )
+    )

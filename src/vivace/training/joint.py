@@ -1,0 +1,241 @@
+"""The unit "joint": transformer and text encoder learn picture and sound together by flow matching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
+
+from vivace.data.latents import LatentBatch, LatentMixture, LatentSource, shared_codecs
+from vivace.data.prefetch import Prefetch
+from vivace.data.shards import ShardReader
+from vivace.errors import VivaceError
+from vivace.models.nava import NavaTransformer
+from vivace.pair import AV
+from vivace.sampling.flow import Times
+from vivace.training.flow_step import TimeSettings, caption_of, draw_noise, draw_times, encode_captions, flow_errors
+from vivace.training.loop import LoopSettings, train
+from vivace.training.muon import Muon, split_parameters
+from vivace.training.tasks import Dropout, Stream, Task, drop_voices, dropped_texts, exchanges, pick_task, stream
+from vivace.training.validate import Sampler, SampleSettings, held_out_losses
+
+# Muon is for the matrices inside blocks. What meets the outside, and tables that are looked up, stay with AdamW.
+ADAMW_NAMES = (
+    "video_embedding",
+    "audio_embedding",
+    "text_embedding",
+    "time_embedding",
+    "time_projection",
+    "speaker_embedding",
+    "_head",
+    "shared",
+    "relative_attention_bias",
+)
+
+
+class Stage(BaseModel):
+    """A stretch of training with its own data, tasks and rates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    steps: int = Field(gt=0)
+    sources: tuple[LatentSource, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = (Task(name="t2av", probability=1.0),)
+    dropout: Dropout = Dropout()
+    times: TimeSettings = TimeSettings()
+    audio_weight: float = Field(default=0.2, ge=0, description="coefficient of the audio loss (NAVA: 0.2)")
+    video_weight: float = Field(default=1.0, ge=0, description="coefficient of the video loss")
+
+
+class OptimizerSettings(BaseModel):
+    """Muon for block matrices, AdamW for the rest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    muon_rate: float = Field(default=1.5e-3, gt=0)
+    adamw_rate: float = Field(default=1.5e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class Validation(BaseModel):
+    """Held-out figures, and clips to look at."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latents: Path
+    clips: int = Field(default=64, gt=0)
+    batch: int = Field(default=16, gt=0)
+    samples: SampleSettings | None = None
+
+
+class JointRecipe(BaseModel):
+    """One training of a NAVA transformer with its text encoder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: Literal["joint"]
+    seed: int = Field(default=0, ge=0)
+    transformer: dict[str, Any] = Field(description="configuration of NavaTransformer")
+    text_encoder: dict[str, Any] = Field(description="configuration of UMT5EncoderModel")
+    train_text_encoder: bool = True
+    start_from: Path | None = Field(
+        default=None, description="model folder whose transformer and text encoder are taken on"
+    )
+    optimizer: OptimizerSettings = OptimizerSettings()
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    validation: Validation
+    loop: LoopSettings
+
+    @model_validator(mode="after")
+    def _stages_fill_the_run(self) -> JointRecipe:
+        planned = sum(stage.steps for stage in self.stages)
+        if planned != self.loop.steps:
+            raise ValueError(f"the stages have {planned} steps and loop.steps is {self.loop.steps}; make them equal")
+        return self
+
+
+def build_text_encoder(config: dict[str, Any]) -> UMT5EncoderModel:
+    """A UMT5 encoder without its random dropout, whose state lies outside of (seed, step) and would not resume.
+
+    Raises:
+        VivaceError: a rate of dropout above 0.
+    """
+    if config.get("dropout_rate"):
+        raise VivaceError("text_encoder.dropout_rate cannot be resumed exactly; remove it or set it to 0.")
+    return UMT5EncoderModel(UMT5Config(**{**config, "dropout_rate": 0.0}))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a micro-step is about, before any weight is used. Shapes as in `flow_errors` and `encode_captions`."""
+
+    stage: Stage
+    task: Task
+    batch: LatentBatch
+    captions: list[str]
+    dropped: np.ndarray
+    voices: list[Tensor] | None
+    exchange: bool
+    times: AV[Times]
+    noise: AV[Tensor]
+
+
+class JointObjective:
+    """Flow matching over the pair; all of a step is a function of the weights, the seed and the step.
+
+    Raises:
+        VivaceError: latents that are missing or of different codecs; a `start_from` that does not fit.
+    """
+
+    def __init__(self, recipe: JointRecipe, run: Path) -> None:
+        self.recipe = recipe
+        self.device = recipe.loop.device
+        self.mixtures = [
+            LatentMixture(stage.sources, recipe.seed + number) for number, stage in enumerate(recipe.stages)
+        ]
+        self.held_out = ShardReader(recipe.validation.latents, "latents")
+        self.codecs = shared_codecs([*(r for mixture in self.mixtures for r in mixture.readers), self.held_out])
+        self.tokenizer = ByT5Tokenizer()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(stream(recipe.seed, Stream.INITIAL).integers(2**62)))
+            self.transformer = NavaTransformer(**recipe.transformer)
+            self.text_encoder = build_text_encoder(recipe.text_encoder)
+        if recipe.start_from is not None:
+            self._start_from(recipe.start_from)
+        self.text_encoder.requires_grad_(recipe.train_text_encoder)
+        self.prepared = Prefetch(self.prepare, recipe.loop.steps * recipe.loop.accumulate)
+        samples = recipe.validation.samples
+        self.sampler = None if samples is None else Sampler(samples, self.codecs, run, self.device)
+
+    def _start_from(self, folder: Path) -> None:
+        for name, module in self.modules().items():
+            try:
+                kind: Any = type(module)
+                found = kind.from_pretrained(folder / name, torch_dtype=torch.float32)
+                module.load_state_dict(found.state_dict())
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = str(error).splitlines()[0]
+                raise VivaceError(f"start_from {str(folder)!r} does not fit: {name}: {reason}; correct it.") from None
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"transformer": self.transformer, "text_encoder": self.text_encoder}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        named = [pair for module in self.modules().values() for pair in module.named_parameters()]
+        matrices, rest = split_parameters(named, ADAMW_NAMES)
+        settings = self.recipe.optimizer
+        return {
+            "muon": Muon(matrices, lr=settings.muon_rate, weight_decay=settings.weight_decay),
+            "adamw": torch.optim.AdamW(
+                rest, lr=settings.adamw_rate, betas=settings.betas, weight_decay=settings.weight_decay
+            ),
+        }
+
+    def stage_at(self, step: int) -> tuple[int, int]:
+        """Number of the stage of a micro-step, and the micro-step counted from the stage's beginning."""
+        for number, stage in enumerate(self.recipe.stages):
+            length = stage.steps * self.recipe.loop.accumulate
+            if step < length:
+                return number, step
+            step -= length
+        raise IndexError("the step lies after the last stage")
+
+    def prepare(self, step: int) -> Prepared:
+        """Everything of a micro-step that needs no weights."""
+        seed = self.recipe.seed
+        number, local = self.stage_at(step)
+        stage = self.recipe.stages[number]
+        batch = self.mixtures[number].batch(local)
+        task = pick_task(stage.tasks, seed, step)
+        return Prepared(
+            stage=stage,
+            task=task,
+            batch=batch,
+            captions=[caption_of(row, stream(seed, Stream.CAPTION, step, k)) for k, row in enumerate(batch.rows)],
+            dropped=dropped_texts(len(batch.rows), stage.dropout.text, seed, step),
+            voices=None if batch.voices is None else drop_voices(batch.voices, stage.dropout.timbre, seed, step),
+            exchange=exchanges(stage.dropout.exchange, seed, step) if task.joint else True,
+            times=draw_times(stage.times, len(batch.rows), seed, step),
+            noise=draw_noise(batch.latents, seed, step),
+        )
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """The weighted sum as "loss", and each modality's mean squared velocity error, unweighted."""
+        ready = self.prepared(step)
+        clean, noise = (pair.map(lambda x: x.to(self.device)) for pair in (ready.batch.latents, ready.noise))
+        context = encode_captions(
+            self.transformer, self.text_encoder, self.tokenizer, ready.captions, ready.dropped, ready.voices
+        )
+        errors = flow_errors(self.transformer, clean, noise, ready.times, ready.task, context, ready.exchange)
+        coefficients = AV(ready.stage.video_weight, ready.stage.audio_weight)
+        terms = errors.map(lambda error, t, c: c * (error * t.weights.to(error)).mean(), ready.times, coefficients)
+        parts: dict[str, Tensor] = {modality: error.mean() for modality, error in errors.items()}
+        return {"loss": torch.stack([term for _, term in terms.items()]).sum(), **parts}
+
+    def validate(self, step: int) -> dict[str, float]:
+        """Held-out losses; where the recipe asks for samples, also clips in the run's folder and their sync figures."""
+        figures = held_out_losses(
+            self.transformer,
+            self.text_encoder,
+            self.tokenizer,
+            self.held_out,
+            clips=self.recipe.validation.clips,
+            batch=self.recipe.validation.batch,
+            device=self.device,
+        )
+        if self.sampler is not None:
+            figures |= self.sampler.sample(self.transformer, self.text_encoder, self.tokenizer, step)
+        return figures
+
+
+def run_joint(recipe: JointRecipe, run: Path) -> dict[str, float]:
+    """Train, or go on training. Returns the last held-out figures."""
+    return train(JointObjective(recipe, run), recipe.loop, run)

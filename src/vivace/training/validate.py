@@ -1,0 +1,153 @@
+"""What training is judged by while it runs: held-out flow losses, and clips made from the weights of the moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin, UniPCMultistepScheduler
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from transformers import ByT5Tokenizer
+
+from vivace.data.latents import ordered_batches
+from vivace.data.shards import ShardReader
+from vivace.media import Clip, contact_sheet, write_clip, write_png
+from vivace.models.nava import NavaTransformer
+from vivace.pair import AV
+from vivace.pipelines.nava import NavaPipeline
+from vivace.sampling.flow import Times
+from vivace.sampling.presets import Preset, Scale
+from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
+from vivace.training.flow_step import caption_of, draw_noise, encode_captions, flow_errors
+from vivace.training.tasks import Stream, Task, stream
+from vivace.world import caption_with_attributes, sample_scene
+
+# Levels at which held-out losses are taken; low ones tell of detail, high ones of what the text decides.
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+# Held-out figures of all runs are comparable because their captions and noise come from this seed, not from the run's.
+SEED = 20_26
+JOINT = Task(name="t2av", probability=1.0)
+
+
+@torch.no_grad()
+def held_out_losses(
+    transformer: NavaTransformer,
+    text_encoder: nn.Module,
+    tokenizer: ByT5Tokenizer,
+    reader: ShardReader,
+    *,
+    clips: int = 64,
+    batch: int = 16,
+    device: str = "cpu",
+) -> dict[str, float]:
+    """Mean squared velocity error per modality, at fixed levels, noise and captions.
+
+    Returns:
+        "video" and "audio" (means over the levels), and "video@0.1", "audio@0.1", … for each of `LEVELS`.
+    """
+    sums: dict[str, list[float]] = {}
+    for number, group in enumerate(ordered_batches(reader, clips, batch)):
+        moved = group.to(device)
+        captions = [caption_of(row, stream(SEED, Stream.CAPTION, number, k)) for k, row in enumerate(moved.rows)]
+        context = encode_captions(transformer, text_encoder, tokenizer, captions, [False] * len(captions), moved.voices)
+        for place, level in enumerate(LEVELS):
+            sigmas = torch.full((len(captions),), level)
+            times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
+            noise = draw_noise(moved.latents, SEED, number, place)
+            errors = flow_errors(transformer, moved.latents, noise, times, JOINT, context, exchange=True)
+            for modality, error in errors.items():
+                for key in (modality, f"{modality}@{level}"):
+                    sums.setdefault(key, []).extend(error.tolist())
+    return {key: float(np.mean(values)) for key, values in sums.items()}
+
+
+class SampleSettings(BaseModel):
+    """Clips to make from held-out prompts at every validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vae: Path
+    audio_vae: Path
+    vocoder: Path
+    prompts: int = Field(default=8, gt=0)
+    first_scene: int = Field(default=0, ge=0, description="world seed of the first prompt, split val")
+    seconds: float = Field(default=2.0, gt=0)
+    height: int = Field(default=128, ge=16)
+    width: int = Field(default=128, ge=16)
+    batch: int = Field(default=4, gt=0)
+    preset: Preset = Preset(steps=20, solver="euler", shift=3.0, text=Scale(video=2.0, audio=2.0))
+
+
+class Sampler:
+    """Makes the same prompts with the same seeds each time, so that progress can be seen and heard.
+
+    Raises:
+        VivaceError: codecs that are missing, or others than those of the latents.
+    """
+
+    def __init__(self, settings: SampleSettings, codecs: dict[str, str], run: Path, device: str = "cpu") -> None:
+        self.settings = settings
+        self.run = run
+        self.vae, self.audio_vae = load_codecs(settings.vae, settings.audio_vae, device)
+        check_codecs({"vae": self.vae, "audio_vae": self.audio_vae}, codecs)
+        self.vocoder = load_vocoder(settings.vocoder).to(device)
+        self.prompts: list[str] = []
+        self.expected: list[dict[str, Any]] = []
+        for seed in range(settings.first_scene, settings.first_scene + settings.prompts):
+            scene = sample_scene(seed, "val", seconds=settings.seconds)
+            text, attributes = caption_with_attributes(scene, stream(SEED, Stream.CAPTION, seed))
+            self.prompts.append(text)
+            self.expected.append(attributes)
+
+    def sample(
+        self, transformer: NavaTransformer, text_encoder: nn.Module, tokenizer: ByT5Tokenizer, step: int
+    ) -> dict[str, float]:
+        """Write clips and contact sheets to `run/samples/step-XXXXXXXX`; returns their scores."""
+        from vivace.evaluation.world import score_clips  # the detectors load slowly, and most runs ask for no samples
+
+        settings = self.settings
+        pipeline = NavaPipeline(
+            transformer=transformer,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            vae=self.vae,
+            audio_vae=self.audio_vae,
+            vocoder=self.vocoder,
+            scheduler=scheduler_of(settings.preset),
+            capabilities={
+                "width": settings.width,
+                "height": settings.height,
+                "smallest_side": 16,
+                "longest_seconds": settings.seconds,
+                "presets": {"validation": settings.preset.model_dump()},
+                "preset": "validation",
+            },
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        clips = self._clips(pipeline)
+        folder = self.run / "samples" / f"step-{step:08d}"
+        for number, (clip, prompt) in enumerate(zip(clips, self.prompts, strict=True)):
+            write_clip(folder / f"{number:02d}.mp4", clip, {"prompt": prompt})
+            sheet = contact_sheet(clip.frames, clip.fps, clip.audio, clip.sample_rate, title=prompt)
+            write_png(folder / f"{number:02d}.png", sheet)
+        results = score_clips(clips, self.expected)
+        return {name: float(result.value) for name, result in results.items() if result.value is not None}
+
+    def _clips(self, pipeline: NavaPipeline) -> list[Clip]:
+        batch, clips = self.settings.batch, []
+        for start in range(0, len(self.prompts), batch):
+            prompts = self.prompts[start : start + batch]
+            made = pipeline(prompts, seconds=self.settings.seconds, seed=list(range(start, start + len(prompts))))
+            pairs = zip(np.asarray(made.frames), np.asarray(made.audio), strict=True)
+            clips += [Clip(frames, made.fps, audio, made.audio_sample_rate) for frames, audio in pairs]
+        return clips
+
+
+def scheduler_of(preset: Preset) -> SchedulerMixin:
+    """diffusers' object that says the same as a preset's solver and shift, for the scheduler folder."""
+    if preset.solver == "unipc":
+        return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=preset.shift)
+    return FlowMatchEulerDiscreteScheduler(shift=preset.shift)

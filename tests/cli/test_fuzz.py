@@ -1,0 +1,146 @@
+"""Thousands of mutated command lines, job lines and prompts: each is accepted, or refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+import typer
+
+from vivace.cli.batch import parse_job
+from vivace.cli.main import build
+from vivace.cli.options import Request, check_output, make_request, slug
+from vivace.errors import VivaceError
+from vivace.pipelines.nava import NavaPipeline, Plan
+
+GOOD: dict[str, list[str]] = {
+    "--negative": ["a bell", ""],
+    "--seconds": ["0.2", "1", "2"],
+    "--size": ["32x32", "64x128"],
+    "--fps": ["24"],
+    "--steps": ["1", "25"],
+    "--seed": ["0", "7"],
+    "--preset": ["plain", "aligned"],
+    "--guide": ["text=3", "align.audio=1.5", "timbre=0"],
+    "--only": ["video", "audio"],
+    "--output": ["clip.mp4", "folder/clip.wav"],
+}
+PROMPTS = ["a red ball bounces", "she says <S>hello<E> and <S>bye<E>", "drum", "zwei Trommeln", "鼓", "🥁 boom"]
+NASTY = [
+    *("", " ", "-", "--", "=", "x", "nan", "inf", "-inf", "1e400", "-1", "0", "0x0", "1e-320", "9" * 400, "½", "٣"),
+    *("<S>", "<E>", "<S><E>", "<S>a<S>b<E>", "<extra_id_2>", "<extra_id_1>", "</s>", "\x00", "\x1b[2J", "\udcff"),
+    *("../../x", "/", "~", "a" * 5000, "%s%n", "{}", "None", "true", "128X128", "32×32", "text==3", "text=3=4", ".=1"),
+]
+
+# The parser's own usage errors, which the command line prints; its class lives in click or typer by version.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def _mutated(text: str, dice: random.Random) -> str:
+    kind = dice.randrange(7)
+    at = dice.randrange(len(text) + 1)
+    if kind == 0:
+        return dice.choice(NASTY)
+    if kind == 1:
+        return text[:at] + dice.choice(NASTY)[:50] + text[at:]
+    if kind == 2:
+        return text[:at]
+    if kind == 3:
+        return (
+            text[:at]
+            + chr(dice.choice([dice.randrange(32), dice.randrange(0x250), dice.randrange(0x11000)]))
+            + text[at:]
+        )
+    if kind == 4:
+        return text * dice.choice([2, 50])
+    if kind == 5:
+        return "".join(dice.sample(text, len(text)))
+    return text
+
+
+def _words(dice: random.Random) -> list[str]:
+    words = [_mutated(dice.choice(PROMPTS), dice)]
+    for option in dice.sample(sorted(GOOD), dice.randrange(5)):
+        value = dice.choice(GOOD[option])
+        words += [option, _mutated(value, dice) if dice.random() < 0.5 else value]
+    if dice.random() < 0.1:
+        words.insert(dice.randrange(len(words) + 1), dice.choice(["--nope", "-x", "--steps", "extra", "--image"]))
+    return words
+
+
+def _one_sentence(error: Exception) -> None:
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    assert message.strip()
+    assert len(message) < 6500  # a refused value is repeated, and the longest here has 5000 letters
+
+
+def _planned(pipeline: NavaPipeline, request: Request) -> Plan:
+    name = f"{slug(request.prompt)}{request.suffix}"
+    assert len(name.encode()) < 200
+    assert "/" not in name
+    return pipeline.plan(**request.plan_arguments())
+
+
+def _check_plan(plan: Plan) -> None:
+    assert plan.timeline.frames <= 49
+    assert 32 <= plan.height <= 128
+    assert 32 <= plan.width <= 128
+    assert 1 <= plan.preset.steps <= 1000
+    assert plan.rule.needed()
+
+
+def test_command_lines(pipeline: NavaPipeline, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = typer.main.get_command(build()).commands["generate"]  # type: ignore[attr-defined]
+    accepted = refused = 0
+    for number in range(1500):
+        words = _words(random.Random(number))
+        try:
+            context = command.make_context("generate", list(words))
+        except (typer.Exit, USAGE_ERROR):
+            refused += 1
+            continue
+        given = dict(context.params)
+        output = given.pop("output")
+        for name in ("contact_sheet", "allow_download", "as_json"):
+            given.pop(name)
+        try:
+            request = make_request(**{**given, "guide": given["guide"] or ()})
+            if output is not None:
+                check_output(output, request)
+            _check_plan(_planned(pipeline, request))
+            accepted += 1
+        except VivaceError as error:
+            _one_sentence(error)
+            refused += 1
+    assert accepted > 150
+    assert refused > 300
+    assert list(tmp_path.iterdir()) == []
+
+
+def _value(dice: random.Random) -> Any:
+    plain = [None, True, 3, -1, 2.5, float("nan"), float("inf"), 10**30, [], {}, "video", "128x128"]
+    return dice.choice([*plain, ["text=3"], {"text": 3}, {"text": None}, dice.choice(NASTY)])
+
+
+def test_job_lines(pipeline: NavaPipeline) -> None:
+    accepted = refused = 0
+    names = ["model", "negative", "seconds", "size", "fps", "steps", "seed", "preset", "guide", "only", "output", "x"]
+    for number in range(1000):
+        dice = random.Random(number)
+        job: dict[str, Any] = {"prompt": _mutated(dice.choice(PROMPTS), dice)}
+        for name in dice.sample(names, dice.randrange(3)):
+            job[name] = _value(dice)
+        line = json.dumps(job)
+        try:
+            _check_plan(
+                _planned(pipeline, parse_job(number, _mutated(line, dice) if dice.random() < 0.2 else line).request)
+            )
+            accepted += 1
+        except VivaceError as error:
+            _one_sentence(error)
+            refused += 1
+    assert accepted > 100
+    assert refused > 300

@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import pytest
+
+from vivace import __version__
+from vivace.cli.main import main
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from vivace.cli.main import main\n"
+        "assert main(['--help']) == 0\n"
+        "print(sorted({'torch', 'diffusers', 'transformers', 'av', 'scipy'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "generate" in done.stdout
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["generate", "rerun", "batch"])
+def test_every_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"Example: vivace {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generat"],
+        ["generate"],
+        ["generate", "a", "b"],
+        ["generate", "a", "--nope"],
+        ["generate", "a", "--steps", "many"],
+        ["generate", "a", "--seconds", "nan"],
+        ["generate", "a", "--seconds", "inf"],
+        ["generate", "a", "--fps", "-3"],
+        ["generate", "a", "--size", "big"],
+        ["generate", "a", "--guide", "text"],
+        ["generate", "a", "--guide", "text=nan"],
+        ["generate", "a", "--only", "smell"],
+        ["generate", "a", "--seed", "-1"],
+        ["generate", "a", "--seed", str(2**63)],
+        ["generate", ""],
+        ["generate", "a", "--model", "nowhere"],
+        ["generate", "a", "--image", "a.png"],
+        ["batch", "no-such-file.jsonl", "--output", "clips"],
+        ["rerun", "no-such-clip.mp4"],
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("vivace: ")
+    assert shown.err.count("\n") == 1
+    assert "Traceback" not in shown.err

@@ -1,0 +1,107 @@
+"""A tiny pipeline of real parts with random weights: every part is the class that ships, only small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan, UniPCMultistepScheduler
+from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
+
+from vivace.models.nava import NavaTransformer
+from vivace.models.vocoder import IstftVocoder
+from vivace.pipelines.nava import NavaPipeline
+
+TEXT_LEN = 96
+CAPABILITIES: dict[str, Any] = {
+    "name": "tiny",
+    "width": 32,
+    "height": 32,
+    "seconds": 0.2,
+    "fps": [24.0],
+    "sizes": [[32, 32]],
+    "lengths": [0.2],
+    "smallest_side": 32,
+    "largest_side": 128,
+    "longest_seconds": 2.0,
+    "first_frame": "held",
+    "knows": "balls and drums in six colours",
+    "vocabulary": ["ball", "drum"],
+    "preset": "plain",
+    "presets": {
+        "plain": {"steps": 3, "solver": "unipc", "text": {"video": 2.0, "audio": 2.0}},
+        "aligned": {
+            "steps": 2,
+            "solver": "euler",
+            "text": {"video": 2.0, "audio": 1.5},
+            "align": {"video": 1.0, "audio": 0.5},
+        },
+    },
+}
+
+
+def tiny_transformer(**changes: Any) -> NavaTransformer:
+    """Random weights in every layer (also those that start at zero), 1 + 1 blocks of width 32."""
+    torch.manual_seed(0)
+    config: dict[str, Any] = {
+        "video_channels": 4,
+        "audio_channels": 128,
+        "dim": 32,
+        "ffn_dim": 64,
+        "freq_dim": 32,
+        "num_heads": 2,
+        "num_double_layers": 1,
+        "num_single_layers": 1,
+        "text_dim": 16,
+        "text_len": TEXT_LEN,
+        "speaker_dim": None,
+    }
+    model = NavaTransformer(**(config | changes))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return model.eval()
+
+
+def tiny_vae() -> AutoencoderKLWan:
+    torch.manual_seed(1)
+    return AutoencoderKLWan(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 2, 2],
+        num_res_blocks=1,
+        temperal_downsample=[True, True],
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+        in_channels=48,
+        out_channels=48,
+        patch_size=4,
+        scale_factor_spatial=16,
+    ).eval()
+
+
+def tiny_text_encoder() -> UMT5EncoderModel:
+    torch.manual_seed(2)
+    config = UMT5Config(
+        vocab_size=384, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu"
+    )
+    return UMT5EncoderModel(config).eval()
+
+
+def tiny_pipeline(**capabilities: Any) -> NavaPipeline:
+    """A whole pipeline at 32x32, 5 frames, 3 steps; keyword arguments replace entries of its capabilities."""
+    transformer = tiny_transformer()
+    torch.manual_seed(3)
+    pipeline = NavaPipeline(
+        transformer=transformer,
+        text_encoder=tiny_text_encoder(),
+        tokenizer=ByT5Tokenizer(),
+        vae=tiny_vae(),
+        audio_vae=AutoencoderKLLTX2Audio(base_channels=8, ch_mult=(1, 1, 2), num_res_blocks=1).eval(),
+        vocoder=IstftVocoder(dim=16, num_layers=1).eval(),
+        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0),
+        capabilities=CAPABILITIES | capabilities,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

@@ -1,0 +1,122 @@
+"""The codec objectives on a few true clips and tiny networks: they learn, export and report what they claim."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
+
+from vivace.data.shards import ShardHeader, ShardWriter
+from vivace.errors import VivaceError
+from vivace.models.codecs import decode_audio, encode_audio, encode_video
+from vivace.models.vocoder import IstftVocoder
+from vivace.timeline import Timeline
+from vivace.training.audio_codec import AudioCodecObjective, AudioCodecRecipe, run_audio_codec, stft_loss
+from vivace.training.video_codec import VideoCodecObjective, VideoCodecRecipe, moving_pixels, run_video_codec, to_signal
+from vivace.world import render_audio, render_video, sample_scene
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    timeline = Timeline(frames=9)
+    with_tail = Timeline(frames=13)
+    writer = ShardWriter(folder, ShardHeader("clips"))
+    for seed in range(4):
+        scene = sample_scene(seed)
+        video = render_video(scene, timeline, 64, 64)
+        audio = (render_audio(scene, with_tail) * 32767).astype(np.int16)
+        row = {"height": 64, "width": 64, "frames": 9}
+        writer.add(f"clip-{seed}", {"video": torch.from_numpy(video), "audio": torch.from_numpy(audio)}, row)
+    writer.close()
+    return folder
+
+
+def video_recipe(clips: Path, **changes: object) -> VideoCodecRecipe:
+    values: dict[str, object] = {
+        "unit": "video-codec",
+        "clips": [clips],
+        "validation": clips,
+        "validation_clips": 2,
+        "batches": [(4, 1, 32), (2, 5, 32)],
+        "model": {
+            "base_dim": 8,
+            "z_dim": 8,
+            "dim_mult": [1, 2, 2],
+            "num_res_blocks": 1,
+            "temperal_downsample": [True, True],
+            "in_channels": 48,
+            "out_channels": 48,
+            "patch_size": 4,
+            "scale_factor_spatial": 16,
+        },
+        "loop": {"steps": 40, "warmup_steps": 5, "validate_every": 40, "ema_decay": 0.8},
+    }
+    return VideoCodecRecipe.model_validate({**values, **changes})
+
+
+def test_the_video_codec_learns_and_exports_unit_latents(clips: Path, tmp_path: Path) -> None:
+    recipe = video_recipe(clips)
+    before = VideoCodecObjective(recipe).validate(0)
+    after = run_video_codec(recipe, tmp_path)
+    assert after["psnr"] > before["psnr"] + 1
+    vae = AutoencoderKLWan.from_pretrained(tmp_path / "export" / "vae", torch_dtype=torch.float32)
+    with torch.no_grad():
+        frames = VideoCodecObjective(recipe).validation.get(0)["video"]
+        latents = encode_video(vae, to_signal(frames)[None])
+    assert latents.shape == (1, 8, 3, 4, 4)
+    assert latents.std().item() == pytest.approx(1.0, abs=0.5)
+
+
+def test_a_crop_larger_than_every_clip_is_refused(clips: Path) -> None:
+    with pytest.raises(VivaceError, match="render larger"):
+        VideoCodecObjective(video_recipe(clips, batches=[(1, 1, 128)]))
+
+
+def test_moving_pixels_are_where_something_moves() -> None:
+    frames = torch.zeros(5, 8, 8, 3, dtype=torch.uint8)
+    frames[0, 2, 3] = 200
+    mask = moving_pixels(to_signal(frames))
+    assert mask.sum() == 1
+    assert mask[0, 0, 2, 3]
+
+
+def test_batches_are_functions_of_the_step(clips: Path) -> None:
+    one, two = VideoCodecObjective(video_recipe(clips)), VideoCodecObjective(video_recipe(clips))
+    torch.testing.assert_close(one.batch(7), two.batch(7), atol=0, rtol=0)
+    assert not torch.equal(one.batch(7), one.batch(9))
+
+
+def test_the_audio_codec_learns_and_exports(clips: Path, tmp_path: Path) -> None:
+    recipe = AudioCodecRecipe.model_validate(
+        {
+            "unit": "audio-codec",
+            "clips": [clips],
+            "validation": clips,
+            "validation_clips": 2,
+            "batch": 2,
+            "tokens": 9,
+            "model": {"base_channels": 8, "ch_mult": [1, 1, 2], "num_res_blocks": 1},
+            "vocoder": {"dim": 32, "num_layers": 1},
+            "loop": {"steps": 30, "warmup_steps": 5, "validate_every": 30, "ema_decay": 0.8},
+        }
+    )
+    before = AudioCodecObjective(recipe).validate(0)
+    after = run_audio_codec(recipe, tmp_path)
+    assert after["log_mel_distance"] < 0.9 * before["log_mel_distance"]
+    codec = AutoencoderKLLTX2Audio.from_pretrained(tmp_path / "export" / "audio_vae", torch_dtype=torch.float32)
+    vocoder = IstftVocoder.from_pretrained(tmp_path / "export" / "vocoder", torch_dtype=torch.float32)
+    with torch.no_grad():
+        waveform = decode_audio(codec, vocoder, encode_audio(codec, torch.zeros(1, 2, 6000), 10))
+    assert waveform.shape == (1, 2, 37 * 160)
+
+
+def test_the_spectral_loss_orders_faults() -> None:
+    t = torch.arange(8000) / 16000
+    truth = (torch.sin(2 * torch.pi * 440 * t) * torch.exp(-6 * t))[None, None]
+    louder = stft_loss(truth * 1.2, truth)
+    shifted = stft_loss(truth.roll(800, -1), truth)
+    noise = stft_loss(torch.randn_like(truth) * 0.1, truth)
+    assert stft_loss(truth, truth) < 1e-6
+    assert louder < shifted < noise
