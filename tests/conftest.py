@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.tiny import tiny_pipeline
 
-from tiny import tiny_pipeline
 from vivace.pipelines.nava import NavaPipeline
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tests.tiny import tiny_text_encoder
 from transformers import ByT5Tokenizer
 
-from tiny import tiny_text_encoder
 from vivace.conditioning.text import (
     MARKER,
     check_prompt,

@@ -1,6 +1,6 @@
 import pytest
+from tests.tiny import CAPABILITIES
 
-from tiny import CAPABILITIES
 from vivace.errors import VivaceError
 from vivace.pipelines.capabilities import Capabilities, names_any
 

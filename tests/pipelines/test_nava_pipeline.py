@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.tiny import tiny_pipeline
 
-from tiny import tiny_pipeline
 from vivace.data.fingerprint import weights_hash
 from vivace.errors import VivaceError
 from vivace.pair import AV

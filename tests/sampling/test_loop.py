@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tests.tiny import tiny_transformer
 from torch import Tensor
 
-from tiny import tiny_transformer
 from vivace.models.nava import NavaContext, NavaTransformer
 from vivace.models.nava_names import config_from_official, from_official
 from vivace.pair import AV

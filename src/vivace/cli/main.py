@@ -7,7 +7,6 @@ own modules before `main` runs, so that Ctrl-C is answered in our words from the
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ OTHERS = ("verify", "world", "train", "evaluate")
 
 
 def build() -> typer.Typer:
-    """The application with all commands that are installed."""
+    """The application with all its commands."""
     import typer
 
     from vivace.cli.batch import batch
@@ -64,10 +63,7 @@ def build() -> typer.Typer:
     for command in (generate, rerun, batch):
         app.command()(command)
     for name in OTHERS:
-        module_name = f"vivace.cli.{name}"
-        if importlib.util.find_spec(module_name) is None:
-            continue
-        module = importlib.import_module(module_name)
+        module = importlib.import_module(f"vivace.cli.{name}")
         if isinstance(getattr(module, "app", None), typer.Typer):
             app.add_typer(module.app, name=name)
         else:

@@ -213,6 +213,8 @@ class NavaPipeline(DiffusionPipeline):
         seconds = can.seconds if seconds is None else can.check_seconds(seconds)
         timeline = self.timeline(seconds, can.fps[0] if fps is None else can.check_rate(fps))
         chosen = preset if isinstance(preset, Preset) else can.preset_named(preset)
+        if "timbre" in (guides or {}) and not self.transformer.config.speaker_dim:
+            raise VivaceError(f"Guide 'timbre' has nothing to act on, because {can.name} has no voices; leave it out.")
         chosen = chosen.with_guides(guides or {})
         if num_inference_steps is not None:
             chosen = chosen.model_copy(update={"steps": num_inference_steps})
