@@ -165,12 +165,13 @@ def test_ctrl_c_at_any_moment_leaves_nothing_and_says_so(model_folder: Path, tmp
         "--steps",
         "1000",
         "--seconds",
-        "2",
+        "8",
         "--size",
-        "128x128",
+        "256x256",
     ]
+    # Minutes of work, so that the last signal surely arrives while it samples.
     code = "import sys; from vivace.cli.main import main; print('ready', flush=True); sys.exit(main())"
-    for delay in (0.0, 1.0, 8.0):
+    for delay in (0.0, 1.0, 6.0):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *words],
             cwd=tmp_path,

@@ -84,6 +84,15 @@ def test_sound_after_the_clip_is_context_and_not_mirrored() -> None:
     assert with_context[0, 0, -1].max() > ended[0, 0, -1].max()
 
 
+def test_a_spectrogram_made_in_inference_mode_does_not_spoil_later_training() -> None:
+    mel_filters.cache_clear()
+    with torch.inference_mode():
+        log_mel(torch.zeros(1, 2, 1600), 5)
+    waveform = torch.zeros(1, 2, 1600, requires_grad=True)
+    log_mel(waveform, 5).sum().backward()
+    assert waveform.grad is not None
+
+
 def test_mel_bands_tile_the_spectrum_and_find_a_tone() -> None:
     filters = mel_filters(16000, 1024, 64)
     assert (filters.sum(1) > 0).all()

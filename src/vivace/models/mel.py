@@ -25,6 +25,12 @@ def _mel_to_hz(mel: Tensor) -> Tensor:
 @lru_cache(maxsize=16)
 def mel_filters(sample_rate: int, n_fft: int, bands: int) -> Tensor:
     """Triangular filters of unit area over 0 .. sample_rate / 2. [bands, n_fft // 2 + 1]"""
+    # Cached, so it must not be a tensor of inference mode where the first caller is in it: training could not use that.
+    with torch.inference_mode(False):
+        return _triangles(sample_rate, n_fft, bands)
+
+
+def _triangles(sample_rate: int, n_fft: int, bands: int) -> Tensor:
     edges = _mel_to_hz(torch.linspace(0, float(_hz_to_mel(torch.tensor(sample_rate / 2.0))), bands + 2))
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1)
     rise = (bins[None] - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]

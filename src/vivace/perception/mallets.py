@@ -36,24 +36,27 @@ def head_path(frames: np.ndarray, settings: MalletThresholds) -> HeadPath | None
     Args:
         frames: uint8 [T, H, W, 3].
     """
-    paths = [_follow(_likeness(frames, dark, settings), settings) for dark in (True, False)]
+    red, green, blue = (frames[..., k].astype(np.float32) for k in range(3))
+    light = (red + green + blue) / 3.0
+    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    grey = np.clip((settings.chroma - chroma) / 25.0, 0.0, 1.0)
+    paths = [_follow(_likeness(grey * clear, settings), settings) for clear in _clearness(light, settings)]
     swinging = [path for path in paths if path.height_of_travel() > settings.least_travel]
     clearest = max(swinging, key=lambda path: path.clarity, default=None)
     return clearest if clearest is not None and clearest.clarity > settings.least_clarity else None
 
 
-def _likeness(frames: np.ndarray, dark: bool, settings: MalletThresholds) -> np.ndarray:
-    """How much each place looks like the middle of a dark (or pale) ball, [T, H, W] in 0 to 1."""
-    pixels = frames.astype(np.float32)
-    light = pixels.mean(axis=-1)
-    chroma = pixels.max(axis=-1) - pixels.min(axis=-1)
-    grey = np.clip((settings.chroma - chroma) / 25.0, 0.0, 1.0)
-    edge = (settings.dark - light) if dark else (light - settings.pale)
-    map_ = grey * np.clip(edge / 30.0, 0.0, 1.0)
-    # What has the colour all the time (a slot, a foot, a drum's skin) is not what swings.
-    map_ -= map_.min(axis=0)
-    kernel = _ball_kernel(settings.radius * min(frames.shape[1:3]))
-    likeness: np.ndarray = np.clip(fftconvolve(map_, kernel[None], mode="same", axes=(1, 2)), 0.0, 1.0)
+def _clearness(light: np.ndarray, settings: MalletThresholds) -> tuple[np.ndarray, np.ndarray]:
+    """How clearly each pixel is as dark, and as pale, as a head, in 0 to 1."""
+    return np.clip((settings.dark - light) / 30.0, 0.0, 1.0), np.clip((light - settings.pale) / 30.0, 0.0, 1.0)
+
+
+def _likeness(tone: np.ndarray, settings: MalletThresholds) -> np.ndarray:
+    """How much each place looks like the middle of a ball of this tone, [T, H, W] in 0 to 1."""
+    # What has the tone all the time (a slot, a foot, a drum's skin) is not what swings.
+    tone = tone - tone.min(axis=0)
+    kernel = _ball_kernel(settings.radius * min(tone.shape[1:3]))
+    likeness: np.ndarray = np.clip(fftconvolve(tone, kernel[None], mode="same", axes=(1, 2)), 0.0, 1.0)
     return likeness
 
 

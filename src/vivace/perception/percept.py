@@ -172,7 +172,10 @@ class _Screen:
 
 
 def _impact(turn: Turn, times: np.ndarray, x: np.ndarray, screen: _Screen, thing: int) -> Impact:
-    place = float(np.interp(turn.time, times, x))
+    # Carried on from the two pictures before: at the turn itself x may turn too, as a mallet's head does.
+    last = int(np.clip(np.searchsorted(times, turn.time) - 1, 1, len(times) - 1))
+    speed = (x[last] - x[last - 1]) / (times[last] - times[last - 1])
+    place = float(x[last] + speed * (turn.time - times[last]))
     return Impact(float(turn.time), screen.x(place), screen.y(turn.level), float(turn.speed), thing)
 
 

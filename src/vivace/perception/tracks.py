@@ -43,6 +43,8 @@ class Track:
         top, bottom = self.series("top"), self.series("bottom")
         tall = bottom - top
         usual = np.abs(tall / np.median(tall) - 1.0) < 0.3
+        if not usual.any():
+            return 0.0
         ends = (np.quantile(end[usual], [0.05, 0.95]) for end in (top, bottom))
         return min(float(high - low) for low, high in ends)
 

@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+
+import pytest
+from tests.tiny import tiny_pipeline, tiny_transformer
+
+from vivace.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def long_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with room for the longest caption of the world."""
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(transformer=tiny_transformer(text_len=256))
+    folder = tmp_path_factory.mktemp("models") / "reader"
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def test_world_benchmark_of_a_model_folder(
+    long_reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "world", "--model", str(long_reader), "--output", str(tmp_path / "run"), "--seconds", "1"]
+    command += ["--no-hand", "--steps", "1", "--json"]
+    assert main([*command, "--count", "2"]) == 0
+    line = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert set(line["model"]) == {"all", "seen", "unseen", "camera"}
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert set(summary["groups"]["all"]) == {"model", "with alignment", "truth", "ceiling", "floor"}
+    assert summary["groups"]["all"]["truth"]["sound_kind"]["n"] == 2
+    before = (tmp_path / "run" / "items.jsonl").read_text()
+    assert main([*command, "--count", "3"]) == 0
+    after = (tmp_path / "run" / "items.jsonl").read_text()
+    assert after.startswith(before)
+    assert len(after) > len(before)
+    assert main([*command[:-1], "--count", "2", "--preset", "aligned"]) == 2
+    assert "another run" in capsys.readouterr().err
+
+
+def test_codec_report_of_a_model_folder(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "codecs", "--model", str(model_folder), "--count", "1", "--seconds", "1"]) == 0
+    assert "psnr_moving" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["world", "--split", "train"],
+        ["world", "--count", "1"],
+        ["world", "--guide", "text"],
+        ["world", "--model", "no-such-model"],
+        ["codecs", "--vae", "somewhere"],
+        ["codecs", "--model", "no-such-model"],
+        ["codecs", "--seconds", "nan"],
+    ],
+)
+def test_bad_requests_get_one_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *words]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("vivace: ")
+    assert "\n" not in error

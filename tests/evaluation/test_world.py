@@ -1,0 +1,121 @@
+"""The benchmark with a perfect model: one that knows the true clip of every prompt."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vivace.errors import VivaceError
+from vivace.evaluation.ledger import Ledger, Run
+from vivace.evaluation.prompts import WorldItem, true_clip, world_items
+from vivace.evaluation.summary import CEILING, FLOOR, TRUTH
+from vivace.evaluation.world import evaluate_world, score_clips
+from vivace.media import Clip
+from vivace.world import HANDWRITTEN_PROMPTS, is_unseen_combination
+
+RUN = Run(model="perfect", model_hash="0" * 64, split="val", settings={"steps": 1})
+
+
+class Perfect:
+    """Makes the true clip of every prompt, and stops (as a person with Ctrl-C would) after `patience` clips."""
+
+    def __init__(self, items: list[WorldItem], patience: int = 1000) -> None:
+        self.clips = {item.prompt: true_clip(item) for item in items}
+        self.patience, self.made = patience, 0
+
+    def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Clip]:
+        if self.made >= self.patience:
+            raise KeyboardInterrupt
+        self.made += len(prompts)
+        return [self.clips[prompt] for prompt in prompts]
+
+
+@pytest.fixture(scope="module")
+def items() -> list[WorldItem]:
+    return world_items("val", 6, height=64, width=64, hand=False, camera=True)
+
+
+@pytest.fixture(scope="module")
+def perfect(items: list[WorldItem]) -> Perfect:
+    return Perfect(items)
+
+
+def test_prompt_sets_are_disjoint_and_a_longer_one_extends_a_shorter() -> None:
+    short, long = world_items("test", 8), world_items("test", 32)
+    assert {item.id: item.prompt for item in short}.items() <= {item.id: item.prompt for item in long}.items()
+    assert len({item.id for item in long}) == len(long)
+    groups = {item.group for item in long}
+    assert groups == {"seen", "unseen", "camera", "hand"}
+    assert sum(item.group == "hand" for item in long) == len(HANDWRITTEN_PROMPTS)
+    for item in long:
+        if item.scene is not None:
+            assert (item.scene.camera.move == "still") == (item.group != "camera")
+            if item.group != "camera":
+                assert is_unseen_combination(item.scene) == (item.group == "unseen")
+    val = {item.prompt for item in world_items("val", 32, hand=False)}
+    assert not val & {item.prompt for item in long}
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 8), ("test", 1), ("test", 0)])
+def test_bad_requests_are_refused(split: str, count: int) -> None:
+    with pytest.raises(VivaceError):
+        world_items(split, count)
+
+
+def test_a_perfect_model_reaches_the_truth_and_swapped_sound_does_not(
+    items: list[WorldItem], perfect: Perfect, tmp_path: Path
+) -> None:
+    summary = evaluate_world({"model": perfect}, items, tmp_path, RUN, round_trip=lambda clip: clip)
+    scores = summary["groups"]["all"]
+    for name in ("av_event_f1_50ms", "sound_kind", "colour", "one_object", "pan_agreement"):
+        assert scores["model"][name]["value"] == scores[TRUTH][name]["value"] == scores[CEILING][name]["value"] == 1.0
+    assert scores["model"]["av_offset_median_abs"]["value"] < 5.0
+    assert scores["model"]["av_event_f1_50ms"]["n"] == 6  # the clip with a moving camera stands apart
+    assert summary["groups"]["camera"]["model"]["av_event_f1_50ms"]["n"] == 1
+    assert scores[FLOOR]["av_event_f1_50ms"]["value"] < 0.6
+    assert summary["normalised"]["all"]["av_event_f1_50ms"] == pytest.approx(1.0)
+    assert json.loads((tmp_path / "summary.json").read_text())["groups"] == summary["groups"]
+    assert "| av_event_f1_50ms ↑ |" in (tmp_path / "summary.md").read_text()
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(items: list[WorldItem], perfect: Perfect, tmp_path: Path) -> None:
+    whole = evaluate_world({"model": perfect}, items, tmp_path / "whole", RUN)
+    impatient = Perfect([], patience=3)
+    impatient.clips = perfect.clips
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_world({"model": impatient}, items, tmp_path / "cut", RUN)
+    ledger = tmp_path / "cut" / "items.jsonl"
+    assert len(ledger.read_text().splitlines()) == 3
+    with ledger.open("a") as file:
+        file.write('{"id": "seen-00')  # a line that a crash has cut
+    again = Perfect([])
+    again.clips = perfect.clips
+    resumed = evaluate_world({"model": again}, items, tmp_path / "cut", RUN)
+    assert again.made == len(items) - 3
+    assert resumed["groups"] == whole["groups"]
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert len({(line["condition"], line["id"]) for line in lines}) == len(lines)
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    Ledger(tmp_path, RUN)
+    Ledger(tmp_path, RUN)
+    with pytest.raises(VivaceError, match="another run"):
+        Ledger(tmp_path, Run(model="perfect", model_hash="1" * 64, split="val", settings={"steps": 1}))
+
+
+def test_clips_can_be_scored_without_a_run(items: list[WorldItem], perfect: Perfect) -> None:
+    still = [item for item in items if item.group != "camera"][:3]
+    clips = [perfect.clips[item.prompt] for item in still]
+    results = score_clips(clips, [item.expected for item in still])
+    assert results["sound_kind"].value == 1.0
+    assert results["sound_kind"].n == 3
+    late = [Clip(c.frames, c.fps, np.pad(c.audio, ((0, 0), (1600, 0)))[:, : c.audio.shape[1]], 16000) for c in clips]
+    moved = score_clips(late, [item.expected for item in still])
+    assert moved["av_offset_median"].value == pytest.approx(100.0, abs=5.0)
+    assert moved["av_event_f1_50ms"].value is not None
+    assert moved["av_event_f1_50ms"].value < 0.3
+    with pytest.raises(VivaceError, match="expectations"):
+        score_clips(clips, [])
