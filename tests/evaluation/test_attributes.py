@@ -9,7 +9,9 @@ from vivace.perception.percept import Heard, Impact, Percept, Seen, Thing
 from vivace.world.rhythm import RHYTHMS
 
 
-def judged(expected: dict[str, Any], colours: tuple[str, ...], events: int, kind: str | None, floor: str) -> dict[str, Any]:
+def judged(
+    expected: dict[str, Any], colours: tuple[str, ...], events: int, kind: str | None, floor: str
+) -> dict[str, Any]:
     things = tuple(Thing(colour, True, 0.3 - 0.6 * n, 0.0, 0.02) for n, colour in enumerate(colours))
     times = [0.3 + 0.4 * n for n in range(events)]
     seen = Seen(tuple(Impact(time, 0.3, 0.5, 2.0, 0) for time in times), things, False, floor)

@@ -84,7 +84,9 @@ class Ledger:
 
     def add(self, condition: str, item: WorldItem, percept: Percept, metrics: Mapping[str, Any]) -> None:
         """Take over an item's findings and write its line, with each metric's record or why it is undefined."""
-        self._percepts[condition, item.id] = percept
+        stored = percept_to_json(percept)
+        # What is scored is what is stored: a run that was interrupted ends with the very figures of one that was not.
+        self._percepts[condition, item.id] = percept_from_json(stored)
         row = {
             "id": item.id,
             "group": item.group,
@@ -93,7 +95,7 @@ class Ledger:
             "prompt": item.prompt,
             "expected": dict(item.expected),
             "metrics": metrics,
-            "percept": percept_to_json(percept),
+            "percept": stored,
         }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from vivace.data.shards import ShardReader
-from vivace.models.codecs import audio_tokens, decode_mel
+from vivace.models.codecs import audio_tokens, decode_mel, encode_audio
 from vivace.models.mel import log_mel
 from vivace.models.vocoder import IstftVocoder
 from vivace.training.checkpoint import latest_checkpoint, load_weights
@@ -84,6 +84,22 @@ def _start_at_scale(vae: AutoencoderKLLTX2Audio) -> None:
     channels = vae.config.latent_channels
     latents.weight[channels:].zero_()
     latents.bias[channels:].fill_(INITIAL_LOG_VARIANCE)
+
+
+@torch.no_grad()
+def rescale_latents(vae: AutoencoderKLLTX2Audio, factor: float) -> None:
+    """Divide the latents by `factor`, in the weights on both sides of them; decoding is unchanged.
+
+    The class keeps latent statistics only at the released width (`models.codecs`), so a small codec's own layers carry
+    its scale. A power of two changes no digit of any weight.
+    """
+    channels = vae.config.latent_channels
+    enter, leave = vae.encoder.conv_out.conv, vae.decoder.conv_in.conv
+    enter.weight[:channels] /= factor
+    enter.bias[:channels] /= factor
+    # The log-variance is of the scaled latents too.
+    enter.bias[channels:] -= 2 * float(np.log(factor))
+    leave.weight *= factor
 
 
 class AudioCodecObjective:
@@ -180,13 +196,30 @@ class AudioCodecObjective:
         }
 
 
+    @torch.no_grad()
+    def latent_deviation(self, clips: int = 64) -> float:
+        """Standard deviation of all token values over training clips."""
+        rng = np.random.default_rng([self.recipe.seed, 2])
+        values = []
+        for pick in rng.permutation(len(self.sources))[:clips]:
+            reader, index = self.sources[pick]
+            waveform = (reader.get(index)["audio"].float() / 32768)[None].to(self.recipe.loop.device)
+            values.append(encode_audio(self.audio_vae, waveform, waveform.shape[-1] // TOKEN_SAMPLES + 1).flatten())
+        return float(torch.cat(values).std())
+
+
 def run_audio_codec(recipe: AudioCodecRecipe, run: Path) -> dict[str, float]:
-    """Train (or go on training), then write the averaged parts to `run/export/{audio_vae,vocoder}`."""
+    """Train (or go on training), then write the averaged parts to `run/export/{audio_vae,vocoder}`.
+
+    The exported latents have unit scale to within a factor of 1.5.
+    """
     objective = AudioCodecObjective(recipe)
     figures = train(objective, recipe.loop, run)
     checkpoint = latest_checkpoint(run / "checkpoints")
     assert checkpoint is not None
-    for name, module in (("audio_vae", objective.audio_vae), ("vocoder", objective.vocoder)):
+    for name, module in objective.modules().items():
         module.load_state_dict(load_weights(checkpoint, name, ema=True))
+    rescale_latents(objective.audio_vae, 2.0 ** round(float(np.log2(objective.latent_deviation()))))
+    for name, module in (("audio_vae", objective.audio_vae), ("vocoder", objective.vocoder)):
         module.eval().to(torch.bfloat16).save_pretrained(run / "export" / name)
     return figures
