@@ -81,7 +81,7 @@ def test_a_first_picture_is_kept_where_the_model_holds_it(pipeline: NavaPipeline
     with pytest.raises(VivaceError, match="sound alone"):
         pipeline("a drum", image=picture, modalities="audio")
     with pytest.raises(VivaceError, match="not trained to begin"):
-        tiny_pipeline(first_frame=None)("a drum", image=picture)
+        tiny_pipeline(first_frame="none")("a drum", image=picture)
 
 
 def test_a_callback_sees_both_latents_may_replace_them_and_may_cancel(pipeline: NavaPipeline) -> None:

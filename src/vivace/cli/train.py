@@ -31,7 +31,7 @@ def train(
 ) -> None:
     """Train, render or encode as a recipe says; the same command again goes on where it was interrupted.
 
-    Example: vivace train recipes/nano-nava/5-joint.toml --set loop.steps=200 --run runs/trial
+    Example: vivace train recipes/nano-nava/5-joint.toml --set loop.threads=1 --run runs/trial
     """
     try:
         from vivace.training.recipe import load_recipe, run_recipe

@@ -1,7 +1,7 @@
 """A small vocoder that predicts a short-time Fourier transform and inverts it (ours, after the Vocos idea).
 
-It stands behind the same call as LTX-2's vocoder, [B, 2, T, 64] log-mel to [B, 2, N] waveform. At a size that a CPU
-trains in an hour the convolutional waveform head of LTX-2 is far behind it (DEVIATIONS.md).
+It stands behind the same call as LTX-2's vocoder, [B, 2, T, 64] log-mel to [B, 2, N] waveform, and is there because it
+learns with spectral losses alone, in less than an hour on a CPU (DEVIATIONS.md).
 """
 
 from __future__ import annotations

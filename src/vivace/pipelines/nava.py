@@ -25,7 +25,7 @@ from vivace.models.nava import NavaContext, NavaTransformer
 from vivace.models.vocoder import IstftVocoder
 from vivace.pair import AV
 from vivace.pipelines.capabilities import Capabilities
-from vivace.pipelines.folder import check_folder
+from vivace.pipelines.folder import check_folder, shipped_models
 from vivace.sampling.guidance import GuidanceRule
 from vivace.sampling.loop import Given, SamplingCancelledError, Step, denoise
 from vivace.sampling.noise import batch_noise, check_seed, seeds_from
@@ -118,13 +118,15 @@ class NavaPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> NavaPipeline:
-        """Load a model folder; weights are computed with in float32 unless `dtype` says otherwise.
+        """Load a shipped model by its name, or a model folder; weights are computed with in float32 unless `dtype` says
+        otherwise.
 
         Raises:
             VivaceError: the folder is incomplete, damaged or foreign, or its parts were not trained together.
         """
-        folder = Path(pretrained_model_name_or_path)
+        folder = shipped_models().get(str(pretrained_model_name_or_path), Path(pretrained_model_name_or_path))
         if folder.is_dir():
+            pretrained_model_name_or_path = folder
             check_folder(folder)
         # Shipped weights are stored in bfloat16, which a CPU computes slowly and less exactly.
         kwargs.setdefault("dtype", kwargs.pop("torch_dtype", torch.float32))
@@ -291,7 +293,7 @@ class NavaPipeline(DiffusionPipeline):
                 table,
                 solver_for(plan.preset.solver, table.sigmas),
                 given=given,
-                policy=self.abilities.first_frame or "held",
+                policy="held" if self.abilities.first_frame == "none" else self.abilities.first_frame,
                 patch_size=self.transformer.config.patch_size,
                 together=together,
                 on_step=on_step,
@@ -341,7 +343,7 @@ class NavaPipeline(DiffusionPipeline):
     def _given(self, image: Any, plan: Plan, noise: AV[Tensor], device: torch.device) -> AV[Given]:
         if image is None:
             return AV()
-        if self.abilities.first_frame is None:
+        if self.abilities.first_frame == "none":
             raise VivaceError(f"{self.abilities.name} was not trained to begin with a given picture; leave it out.")
         if noise.video is None:
             raise VivaceError("A first picture was given for sound alone; leave it out or make pictures too.")

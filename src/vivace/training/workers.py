@@ -25,7 +25,10 @@ AHEAD = 3
 
 def available_workers(asked: int) -> int:
     """`asked`, or one worker per core that this process may use when 0."""
-    return asked or len(os.sched_getaffinity(0))
+    if asked:
+        return asked
+    # Only Linux tells which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(
