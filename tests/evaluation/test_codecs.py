@@ -41,7 +41,9 @@ def test_moving_pixels_are_those_away_from_the_median() -> None:
 
 @pytest.mark.parametrize("rate", [25.0, 50.0])
 def test_buzz_hears_modulation_at_the_latent_rate_only(rate: float) -> None:
-    true = sum(np.roll(ringing(), start, axis=1) * np.greater_equal(T * 16000, start) for start in (2000, 9000, 15000, 26000))
+    true = sum(
+        np.roll(ringing(), start, axis=1) * np.greater_equal(T * 16000, start) for start in (2000, 9000, 15000, 26000)
+    )
     buzzing = (true * (1 + 0.3 * np.sin(2 * np.pi * rate * T))).astype(np.float32)
     other = (true * (1 + 0.3 * np.sin(2 * np.pi * 37.0 * T))).astype(np.float32)
     assert buzz_db(true, true) == 0.0

@@ -203,7 +203,7 @@ def _print_table(conditions: dict[str, dict[str, Any]], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("metric", *conditions, title="Still camera, all prompts", title_justify="left")
+    table = Table("metric", *conditions, title="Held-out scenes, still camera", title_justify="left")
     for name in HEADLINES:
         cells = []
         for scores in conditions.values():

@@ -66,7 +66,7 @@ def codec_report(
 ) -> dict[str, Any]:
     """Losses of the round trip over held-out clips.
 
-    Returns:
+    Returns (figures of a side that no clip has are left out):
         n: clips.
         psnr, psnr_moving: dB, mean over the clips; moving pixels differ by more than 8/255 from the clip's median.
         psnr_pooled, psnr_moving_pooled: dB of the squared error pooled over all pixels (hard clips weigh more).
@@ -83,13 +83,13 @@ def codec_report(
     if not rows:
         raise VivaceError("No clips were given to the codec report; give at least one.")
     shifts = [shift for row in rows for shift in row["shifts"]]
-    report: dict[str, Any] = {
-        "n": len(rows),
-        "psnr": _mean([psnr(row["error"]) for row in rows if "error" in row]),
-        "psnr_moving": _mean([psnr(row["moving"]) for row in rows if row.get("moving") is not None]),
-        "psnr_pooled": psnr(_mean([row["error"] for row in rows if "error" in row])),
-        "psnr_moving_pooled": psnr(_mean([row["moving"] for row in rows if row.get("moving") is not None])),
-    }
+    seen = [row["error"] for row in rows if "error" in row]
+    moving = [row["moving"] for row in rows if row.get("moving") is not None]
+    report: dict[str, Any] = {"n": len(rows)}
+    if seen:
+        report |= {"psnr": _mean([psnr(error) for error in seen]), "psnr_pooled": psnr(_mean(seen))}
+    if moving:
+        report |= {"psnr_moving": _mean([psnr(error) for error in moving]), "psnr_moving_pooled": psnr(_mean(moving))}
     heard = [row for row in rows if "mel" in row]
     if heard:
         energy = sum(row["modulation"] for row in heard), sum(row["modulation_true"] for row in heard)
@@ -102,8 +102,8 @@ def codec_report(
             "end_click_true_db": _mean([row["click_true"] for row in heard]),
             "end_clicks": _mean([float(row["click"] > max(3.0, row["click_true"] + 6.0)) for row in heard]),
             "onset_f1": 2.0 * len(shifts) / events if events else None,
-            "onset_error_ms": 1000.0 * _mean([abs(shift) for shift in shifts]),
-            "onset_bias_ms": 1000.0 * _mean(shifts),
+            "onset_error_ms": 1000.0 * _mean([abs(shift) for shift in shifts]) if shifts else None,
+            "onset_bias_ms": 1000.0 * _mean(shifts) if shifts else None,
         }
     return report
 
@@ -147,4 +147,4 @@ def _tokens(clip: Clip) -> int:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
+    return float(np.mean(values))

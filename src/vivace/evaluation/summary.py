@@ -77,8 +77,8 @@ def _markdown(run: Run, results: Results, generators: Sequence[str]) -> str:
         f"Weights {run.model_hash[:16]}. {settings}.",
         "",
         "Values over items with 95 % bootstrap intervals and n. Ceiling: the true clips through the codecs. Truth: the",
-        "true clips. Floor: the model's pictures with the sound of another of its clips of the same kind. `all` leaves",
-        "out clips with a moving camera.",
+        "true clips. Floor: the model's pictures with the sound of another of its clips of the same kind. `all` is",
+        "`seen` and `unseen` (combinations of attributes that training shows and never shows) together.",
     ]
     for group, conditions in results.items():
         columns = [name for name in (*generators, CEILING, TRUTH, FLOOR) if conditions.get(name)]
