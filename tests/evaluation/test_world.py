@@ -48,13 +48,14 @@ def test_prompt_sets_are_disjoint_and_a_longer_one_extends_a_shorter() -> None:
     assert len({item.id for item in long}) == len(long)
     groups = {item.group for item in long}
     assert groups == {"seen", "unseen", "camera", "hand"}
-    assert sum(item.group == "hand" for item in long) == len(HANDWRITTEN_PROMPTS)
+    by_hand = [{item.prompt for item in world_items(split, 2) if item.group == "hand"} for split in ("val", "test")]
+    assert [len(prompts) for prompts in by_hand] == [len(HANDWRITTEN_PROMPTS) - 64, 64]
     for item in long:
         if item.scene is not None:
             assert (item.scene.camera.move == "still") == (item.group != "camera")
             if item.group != "camera":
                 assert is_unseen_combination(item.scene) == (item.group == "unseen")
-    val = {item.prompt for item in world_items("val", 32, hand=False)}
+    val = {item.prompt for item in world_items("val", 32)}
     assert not val & {item.prompt for item in long}
 
 

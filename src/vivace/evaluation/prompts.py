@@ -14,6 +14,7 @@ from vivace.timeline import Timeline
 from vivace.world import HANDWRITTEN_PROMPTS, Scene, caption_with_attributes, render_audio, render_video, sample_scene
 
 CAMERA_PROMPTS = 16  # for every 128 prompts
+HAND_FOR_VALIDATION = 9  # one in nine of the hand-written prompts; the other 64 are seen once, in the test
 _CAPTION_STREAM = 2  # captions of the benchmark have a random stream of their own
 
 
@@ -90,6 +91,8 @@ def world_items(
             )
     if hand:
         for number, (prompt, expected) in enumerate(HANDWRITTEN_PROMPTS):
+            if (number % HAND_FOR_VALIDATION == 0) != (split == "val"):
+                continue
             items.append(
                 WorldItem(f"hand-{number:04d}", "hand", prompt, expected, number, None, timeline, height, width)
             )

@@ -195,7 +195,6 @@ class AudioCodecObjective:
             "stft": float(np.mean(spectra)),
         }
 
-
     @torch.no_grad()
     def latent_deviation(self, clips: int = 64) -> float:
         """Standard deviation of all token values over training clips."""

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from vivace.errors import VivaceError
 
+# Files under 16 MB travel where large ones do not (version control, object stores with small parts).
+PART_BYTES = 15_000_000
+
 
 def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Optimizer state as named tensors and the plain values beside them."""
@@ -39,15 +42,40 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def _save_tensors(tensors: dict[str, Tensor], folder: Path, name: str) -> None:
+    """`name.safetensors`, or numbered parts of at most `PART_BYTES` (a larger tensor has a part of its own)."""
+    parts: list[dict[str, Tensor]] = [{}]
+    filled = 0
+    for key, value in tensors.items():
+        size = value.numel() * value.element_size()
+        if parts[-1] and filled + size > PART_BYTES:
+            parts.append({})
+            filled = 0
+        # Cloned, because tied weights (the text encoder's embedding) share storage, which safetensors refuses.
+        parts[-1][key] = value.detach().clone().contiguous()
+        filled += size
+    for number, part in enumerate(parts):
+        save_file(part, folder / (f"{name}.safetensors" if len(parts) == 1 else f"{name}-{number:04d}.safetensors"))
+
+
+def _load_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    files = [*folder.glob(f"{name}.safetensors"), *sorted(folder.glob(f"{name}-[0-9][0-9][0-9][0-9].safetensors"))]
+    if not files:
+        raise VivaceError(f"The checkpoint {folder} holds no {name}; train the unit that makes it first.")
+    return {key: value for file in files for key, value in load_file(file).items()}
+
+
 def save_checkpoint(
     folder: Path,
     step: int,
     modules: dict[str, nn.Module],
     ema: dict[str, dict[str, Tensor]],
     optimizers: dict[str, torch.optim.Optimizer],
+    *,
     keep: int = 2,
+    milestone_every: int = 0,
 ) -> Path:
-    """Write `folder/step-XXXXXXXX` and drop all but the newest `keep` checkpoints."""
+    """Write `folder/step-XXXXXXXX`; of the others the newest `keep` and multiples of `milestone_every` stay."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{step:08d}"
     temporary = folder / f".writing-{step:08d}"
@@ -55,19 +83,19 @@ def save_checkpoint(
     temporary.mkdir()
     state: dict[str, Any] = {"format": 1, "step": step, "optimizers": {}}
     for name, module in modules.items():
-        # Cloned, because tied weights (the text encoder's embedding) share storage, which safetensors refuses.
-        save_file({k: v.detach().clone() for k, v in module.state_dict().items()}, temporary / f"{name}.safetensors")
+        _save_tensors(module.state_dict(), temporary, name)
     for name, shadow in ema.items():
-        save_file({k: v.contiguous() for k, v in shadow.items()}, temporary / f"{name}.ema.safetensors")
+        _save_tensors(shadow, temporary, f"{name}.ema")
     for name, optimizer in optimizers.items():
         tensors, values = _flatten_optimizer(optimizer)
-        save_file(tensors, temporary / f"optimizer.{name}.safetensors")
+        _save_tensors(tensors, temporary, f"optimizer.{name}")
         state["optimizers"][name] = values
     (temporary / "state.json").write_text(json.dumps(state))
     shutil.rmtree(target, ignore_errors=True)
     temporary.replace(target)
     for old in sorted(folder.glob("step-*"))[:-keep]:
-        shutil.rmtree(old)
+        if not milestone_every or int(old.name.removeprefix("step-")) % milestone_every:
+            shutil.rmtree(old)
     return target
 
 
@@ -83,10 +111,7 @@ def load_weights(checkpoint: Path, name: str, *, ema: bool) -> dict[str, Tensor]
     Raises:
         VivaceError: the checkpoint holds no such module.
     """
-    file = checkpoint / f"{name}{'.ema' if ema else ''}.safetensors"
-    if not file.exists():
-        raise VivaceError(f"The checkpoint {checkpoint} holds no {file.name}; train the unit that makes it first.")
-    return load_file(file)
+    return _load_tensors(checkpoint, f"{name}.ema" if ema else name)
 
 
 def restore_checkpoint(
@@ -103,6 +128,6 @@ def restore_checkpoint(
         for key, value in load_weights(checkpoint, name, ema=True).items():
             shadow[key].copy_(value)
     for name, optimizer in optimizers.items():
-        tensors = load_file(checkpoint / f"optimizer.{name}.safetensors")
+        tensors = _load_tensors(checkpoint, f"optimizer.{name}")
         _restore_optimizer(optimizer, tensors, state["optimizers"][name])
     return int(state["step"])

@@ -76,7 +76,7 @@ def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
     pipeline = NavaPipeline(tokenizer=ByT5Tokenizer(), scheduler=scheduler, capabilities=recipe.capabilities, **parts)
     temporary = recipe.output.with_name(f".{recipe.output.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)
-    pipeline.save_pretrained(temporary)
+    pipeline.save_pretrained(temporary, max_shard_size="15MB")
     for name, folder in {"joint": recipe.run, **recipe.records}.items():
         copy_record(folder, temporary / "training" / name)
     for path in temporary.rglob("*.safetensors"):

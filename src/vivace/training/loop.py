@@ -41,6 +41,7 @@ class LoopSettings(BaseModel):
     log_every: int = Field(10, gt=0)
     validate_every: int = Field(500, gt=0)
     checkpoint_every_seconds: float = Field(120, gt=0)
+    milestone_every: int = Field(0, ge=0, description="a checkpoint at each multiple of so many steps is kept for good")
 
 
 class Objective(Protocol):
@@ -181,7 +182,9 @@ def train(objective: Objective, settings: LoopSettings, run: Path) -> dict[str, 
     last_saved = time.monotonic()
 
     def save(step: int) -> None:
-        save_checkpoint(run / "checkpoints", step, modules, average.shadow, optimizers)
+        save_checkpoint(
+            run / "checkpoints", step, modules, average.shadow, optimizers, milestone_every=settings.milestone_every
+        )
 
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]
@@ -222,7 +225,8 @@ def train(objective: Objective, settings: LoopSettings, run: Path) -> dict[str, 
                     with average.swapped(), torch.no_grad():
                         figures = objective.validate(step + 1)
                     log.write(step, {f"val/{key}": value for key, value in figures.items()})
-                if stop.asked or time.monotonic() - last_saved > settings.checkpoint_every_seconds:
+                milestone = settings.milestone_every and (step + 1) % settings.milestone_every == 0
+                if milestone or stop.asked or time.monotonic() - last_saved > settings.checkpoint_every_seconds:
                     save(step + 1)
                     last_saved = time.monotonic()
                 if stop.asked:
