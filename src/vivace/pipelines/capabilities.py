@@ -29,7 +29,7 @@ class Capabilities(Frozen):
         lengths: lengths in seconds that it was trained at; others are possible and announced.
         smallest_side, largest_side: limits of a picture's sides (pixels).
         longest_seconds: limit of a clip's length.
-        first_frame: how a given first picture is shown to it (`vivace.sampling.loop`), or "none" where it cannot use one.
+        first_frame: how a given first picture is shown to it (`vivace.sampling.loop`), "none" where it cannot use one.
         presets: sampling presets by name.
         preset: the name of the default one.
         knows: one line for people on what its world contains, or None for a model of everything.
