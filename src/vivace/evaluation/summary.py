@@ -30,7 +30,7 @@ def write_summary(folder: Path, run: Run, results: Results, generators: Sequence
     """
     summary: dict[str, Any] = run.to_json() | {
         "environment": _environment(),
-        "perception": thresholds().provenance,
+        "detectors": thresholds().provenance,
         "bootstrap": {"draws": DRAWS, "seed": SEED, "over": "items", "level": 0.95},
         "generators": list(generators),
         "groups": {
