@@ -133,6 +133,8 @@ def fit() -> None:
         "floor_seeds": [FLOOR_SEEDS.start, FLOOR_SEEDS.stop],
         "onset_fit": onset_fit,
         "sound_accuracy_on_fit": accuracy,
+        # Set by calibrate_scenes.py, and kept.
+        "scenes": thresholds().provenance["scenes"],
     }
     with replacing(FOLDER / "thresholds.json") as path:
         path.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")

@@ -94,7 +94,7 @@ def test_latent_centres_are_the_middle_of_their_pictures(timeline):
 
 
 @given(timelines())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_every_picture_is_found_at_its_time_and_until_the_next(timeline):
     for index, time in enumerate(timeline.frame_times()):
         assert timeline.frame_of(time) == index
@@ -174,3 +174,25 @@ def test_lengths_that_are_none(bad):
 def test_frames_that_the_codec_cannot_hold(frames, near):
     with pytest.raises(VivaceError, match=near):
         Timeline(frames)
+
+
+def test_a_timeline_is_extended_by_whole_latent_frames():
+    tail = Timeline(frames=17)
+    for seconds in (0.01, 0.5, 1, 2, Fraction(49, 24)):
+        longer = tail.extended(seconds)
+        added = (longer.frames - 17) / 24
+        assert longer.frames % 4 == 1
+        assert added > 0
+        assert float(seconds) - 0.5 / 24 <= added < float(seconds) + 4 / 24
+        assert longer.fps == tail.fps
+
+
+def test_what_a_beginning_decides():
+    timeline = Timeline(frames=49)
+    assert [timeline.fitting_frames(n) for n in (1, 2, 4, 5, 8, 9)] == [1, 1, 1, 5, 5, 9]
+    assert [timeline.latent_frames_within(n) for n in (0, 1, 4, 5, 49, 99)] == [0, 1, 1, 2, 13, 13]
+    # Token k ends with mel frame 4 k, whose centre lies at 40 k ms.
+    assert [timeline.audio_tokens_within(t) for t in (0, 0.039, 0.04, 0.081, 1.0)] == [1, 1, 2, 3, 26]
+    assert timeline.audio_tokens_within(0.02, look_ahead=0.03) == 0
+    assert timeline.audio_tokens_within(0.12, look_ahead=0.04) == 3
+    assert timeline.audio_tokens_within(99) == timeline.audio_tokens

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan, UniPCMultistepSc
 from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
 
 from vivace.models.nava import NavaTransformer
+from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.models.vocoder import IstftVocoder
 from vivace.pipelines.nava import NavaPipeline
 
@@ -25,6 +26,8 @@ CAPABILITIES: dict[str, Any] = {
     "largest_side": 128,
     "longest_seconds": 2.0,
     "first_frame": "held",
+    "tasks": ["t2av", "t2v", "t2a", "ti2av", "a2v", "v2a", "extend"],
+    "context_seconds": 0.2,
     "knows": "balls and drums in six colours",
     "vocabulary": ["ball", "drum"],
     "preset": "plain",
@@ -104,4 +107,14 @@ def tiny_pipeline(**capabilities: Any) -> NavaPipeline:
         capabilities=CAPABILITIES | capabilities,
     )
     pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def tiny_speaking_pipeline(**capabilities: Any) -> NavaPipeline:
+    """The same with voices: a speaker encoder of 8 values, unknown voices as the null speaker, three spans at most."""
+    pipeline = tiny_pipeline(**{"unknown_voice": "null", "most_spans": 3, **capabilities})
+    transformer = tiny_transformer(speaker_dim=8, speakers_keep_text=True)
+    torch.manual_seed(5)
+    encoder = NanoSpeakerEncoder(dim=8, width=16, num_layers=1).eval()
+    pipeline.register_modules(transformer=transformer, speaker_encoder=encoder)
     return pipeline

@@ -14,6 +14,7 @@ _LAZY = {
     "VivaceError": "vivace.errors",
     "NavaPipeline": "vivace.pipelines.nava",
     "NavaTransformer": "vivace.models.nava",
+    "NanoSpeakerEncoder": "vivace.models.speaker",
     "IstftVocoder": "vivace.models.vocoder",
     # diffusers looks these base classes up in the namespace of the library that a model_index.json names.
     "ModelMixin": "diffusers",

@@ -7,7 +7,7 @@ The causal audio VAE does the same with mel frames. Nobody else in the house wri
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -82,6 +82,11 @@ class Timeline:
         steps = max(0, math.ceil((asked - 0.5 - 1) / stride))
         return cls(frames=steps * stride + 1, fps=rate, **rates)
 
+    def extended(self, seconds: float | Fraction) -> Timeline:
+        """This timeline with at least `seconds` more, to half a picture, and never less than one latent frame more."""
+        steps = max(1, math.ceil((float(seconds * self.fps) - 0.5) / self.temporal_stride))
+        return replace(self, frames=self.frames + steps * self.temporal_stride)
+
     @property
     def seconds(self) -> Fraction:
         return self.frames / self.fps
@@ -107,6 +112,23 @@ class Timeline:
         sound; this is that number or, for those lengths, one more (ours).
         """
         return (self.mel_frames - 1 + self.mel_stride - 1) // self.mel_stride + 1
+
+    def fitting_frames(self, frames: int) -> int:
+        """The most pictures out of `frames` that a causal sequence of their own can hold; at least one."""
+        return max(0, frames - 1) // self.temporal_stride * self.temporal_stride + 1
+
+    def latent_frames_within(self, frames: int) -> int:
+        """Latent frames that the first `frames` pictures decide."""
+        return (min(frames, self.frames) - 1) // self.temporal_stride + 1 if frames > 0 else 0
+
+    def audio_tokens_within(self, seconds: float | Fraction, look_ahead: float = 0.0) -> int:
+        """Audio tokens that the first `seconds` of sound decide.
+
+        Args:
+            look_ahead: how far (s) past its centre a mel frame listens.
+        """
+        last = math.floor((Fraction(seconds) - Fraction(look_ahead)) * self.mel_rate + Fraction(1, 1000))
+        return min(max(0, last // self.mel_stride + 1), self.audio_tokens)
 
     @property
     def token_rate(self) -> Fraction:

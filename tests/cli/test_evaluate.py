@@ -37,6 +37,30 @@ def test_world_benchmark_of_a_model_folder(
     assert "another run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("task", ["ti2av", "t2a", "v2a", "extend"])
+def test_world_benchmark_of_every_task(
+    task: str, long_reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "world", "--model", str(long_reader), "--output", str(tmp_path), "--seconds", "1"]
+    command += ["--no-hand", "--no-camera", "--no-compare-alignment", "--steps", "1", "--count", "2", "--json"]
+    assert main([*command, "--task", task, "--group", "silence"]) == 0
+    scores = json.loads(capsys.readouterr().out.strip().splitlines()[-1])["model"]
+    assert set(scores) == {"all", "seen", "unseen", "silence"}
+    assert scores["silence"]["silence_kept"] is not None
+    assert (scores["all"]["colour"] is None) == (task == "t2a")
+    assert (scores["all"].get("first_frame_psnr") is not None) == (task == "ti2av")
+    assert json.loads((tmp_path / "run.json").read_text())["settings"]["task"] == task
+
+
+def test_a_task_that_was_not_learned_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("models") / "plain"
+    tiny_pipeline(tasks=["t2av"]).save_pretrained(folder)
+    assert main(["evaluate", "world", "--model", str(folder), "--task", "v2a", "--count", "2"]) == 2
+    assert "has not learned" in capsys.readouterr().err
+
+
 def test_codec_report_of_a_model_folder(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "codecs", "--model", str(model_folder), "--count", "1", "--seconds", "1"]) == 0
     assert "psnr_moving" in capsys.readouterr().out
@@ -48,6 +72,8 @@ def test_codec_report_of_a_model_folder(model_folder: Path, capsys: pytest.Captu
         ["world", "--split", "train"],
         ["world", "--count", "1"],
         ["world", "--guide", "text"],
+        ["world", "--task", "t2x"],
+        ["world", "--group", "dogs"],
         ["world", "--model", "no-such-model"],
         ["codecs", "--vae", "somewhere"],
         ["codecs", "--model", "no-such-model"],

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
 from vivace.cli.batch import parse_job
 from vivace.cli.main import build
+from vivace.cli.making import read_given
 from vivace.cli.options import Request, check_output, make_request, slug
 from vivace.errors import VivaceError
+from vivace.media import Clip, write_clip, write_png, write_wav
 from vivace.pipelines.nava import NavaPipeline, Plan
 
 GOOD: dict[str, list[str]] = {
@@ -26,6 +31,13 @@ GOOD: dict[str, list[str]] = {
     "--guide": ["text=3", "align.audio=1.5", "timbre=0"],
     "--only": ["video", "audio"],
     "--output": ["clip.mp4", "folder/clip.wav"],
+    # Names of files that `given_files` writes.
+    "--image": ["wide.png", "tiny.png", "sound.wav", "."],
+    "--audio": ["sound.wav", "clip.mp4", "tiny.png", "silent.mp4"],
+    "--video": ["clip.mp4", "silent.mp4", "sound.wav"],
+    "--extend": ["clip.mp4", "silent.mp4", "sound.wav", "nowhere.mp4"],
+    "--voice": ["voice.wav", "none", "silent.mp4", "tiny.png"],
+    "--dialogue": ["talk.yaml", "sound.wav"],
 }
 PROMPTS = ["a red ball bounces", "she says <S>hello<E> and <S>bye<E>", "drum", "zwei Trommeln", "鼓", "🥁 boom"]
 NASTY = [
@@ -70,6 +82,23 @@ def _words(dice: random.Random) -> list[str]:
     return words
 
 
+@pytest.fixture(scope="module")
+def given_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small pictures, sounds and clips, of odd sizes and rates."""
+    folder = tmp_path_factory.mktemp("given")
+    dice = np.random.default_rng(0)
+    pictures = dice.integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
+    sound = (0.1 * dice.standard_normal((1, 22050 // 4))).astype(np.float32)
+    write_png(folder / "wide.png", pictures[0])
+    write_png(folder / "tiny.png", pictures[0, :1, :1])
+    write_wav(folder / "sound.wav", sound, 22050)
+    write_clip(folder / "clip.mp4", Clip(pictures[:, :, :32], Fraction(24), sound[:, :6000], 16000))
+    write_clip(folder / "silent.mp4", Clip(pictures, Fraction(30), None, 16000))
+    write_wav(folder / "voice.wav", (0.1 * dice.standard_normal((1, 16000))).astype(np.float32), 16000)
+    (folder / "talk.yaml").write_text("speakers: {anna: voice.wav, ben: }\nanna: two blue\nben: hello\n")
+    return folder
+
+
 def _one_sentence(error: Exception) -> None:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     assert message.strip()
@@ -80,7 +109,7 @@ def _planned(pipeline: NavaPipeline, request: Request) -> Plan:
     name = f"{slug(request.prompt)}{request.suffix}"
     assert len(name.encode()) < 200
     assert "/" not in name
-    return pipeline.plan(**request.plan_arguments())
+    return pipeline.plan(**request.plan_arguments(), **read_given(request))
 
 
 def _check_plan(plan: Plan) -> None:
@@ -91,8 +120,9 @@ def _check_plan(plan: Plan) -> None:
     assert plan.rule.needed()
 
 
-def test_command_lines(pipeline: NavaPipeline, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_command_lines(pipeline: NavaPipeline, given_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(given_files)
+    before = sorted(given_files.iterdir())
     command = typer.main.get_command(build()).commands["generate"]  # type: ignore[attr-defined]
     accepted = refused = 0
     for number in range(1500):
@@ -104,7 +134,7 @@ def test_command_lines(pipeline: NavaPipeline, tmp_path: Any, monkeypatch: pytes
             continue
         given = dict(context.params)
         output = given.pop("output")
-        for name in ("contact_sheet", "allow_download", "as_json"):
+        for name in ("contact_sheet", "allow_download", "as_json", "memory"):
             given.pop(name)
         try:
             request = make_request(**{**given, "guide": given["guide"] or ()})
@@ -117,17 +147,21 @@ def test_command_lines(pipeline: NavaPipeline, tmp_path: Any, monkeypatch: pytes
             refused += 1
     assert accepted > 150
     assert refused > 300
-    assert list(tmp_path.iterdir()) == []
+    assert sorted(given_files.iterdir()) == before
 
 
 def _value(dice: random.Random) -> Any:
     plain = [None, True, 3, -1, 2.5, float("nan"), float("inf"), 10**30, [], {}, "video", "128x128"]
-    return dice.choice([*plain, ["text=3"], {"text": 3}, {"text": None}, dice.choice(NASTY)])
+    files = ["wide.png", "sound.wav", {"path": "clip.mp4", "sha256": "0" * 64}, {"path": 3}]
+    files += [["voice.wav", None], "talk.yaml"]
+    return dice.choice([*plain, *files, ["text=3"], {"text": 3}, {"text": None}, dice.choice(NASTY)])
 
 
-def test_job_lines(pipeline: NavaPipeline) -> None:
+def test_job_lines(pipeline: NavaPipeline, given_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(given_files)
     accepted = refused = 0
     names = ["model", "negative", "seconds", "size", "fps", "steps", "seed", "preset", "guide", "only", "output", "x"]
+    names += ["image", "audio", "video", "extend", "voice", "dialogue"]
     for number in range(1000):
         dice = random.Random(number)
         job: dict[str, Any] = {"prompt": _mutated(dice.choice(PROMPTS), dice)}

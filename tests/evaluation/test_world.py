@@ -25,11 +25,11 @@ class Perfect:
         self.clips = {item.prompt: true_clip(item) for item in items}
         self.patience, self.made = patience, 0
 
-    def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Clip]:
+    def __call__(self, items: Sequence[WorldItem]) -> list[Clip]:
         if self.made >= self.patience:
             raise KeyboardInterrupt
-        self.made += len(prompts)
-        return [self.clips[prompt] for prompt in prompts]
+        self.made += len(items)
+        return [self.clips[item.prompt] for item in items]
 
 
 @pytest.fixture(scope="module")

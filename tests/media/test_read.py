@@ -250,3 +250,21 @@ def test_sound_that_begins_later_is_preceded_by_silence(tmp_path):
     assert audio.shape == (2, 16000)
     loud = np.flatnonzero(np.abs(audio[0]) > 0.1)
     assert (loud[0], loud[-1]) == (8000, 11999)
+
+
+def test_at_most_takes_a_shorter_file_whole_and_a_longer_one_in_part(clip_file, tmp_path):
+    assert numbers(read_clip(clip_file, at_most=99).frames) == list(range(121))
+    part = read_clip(clip_file, at_most=1.0)
+    assert numbers(part.frames) == list(range(30))
+    assert part.audio.shape[1] == round(30 / NTSC * 16000)
+    with pytest.raises(VivaceError, match="less than"):
+        read_clip(clip_file, seconds=99, pictures=False)
+    sound = read_clip(clip_file, at_most=99, pictures=False)
+    assert sound.frames is None
+    assert abs(sound.audio.shape[1] - 121 / NTSC * 16000) <= 1024
+    assert read_clip(clip_file, at_most=0.5, pictures=False).audio.shape[1] == 8000
+    write_wav(tmp_path / "short.wav", sound.audio[:, :5000], 16000)
+    assert read_clip(tmp_path / "short.wav", at_most=1).audio.shape[1] == 5000
+    write_clip(tmp_path / "mute.mp4", Clip(numbered(9, NTSC).frames, NTSC, None, 16000))
+    with pytest.raises(VivaceError, match="has no sound"):
+        read_clip(tmp_path / "mute.mp4", pictures=False)

@@ -321,3 +321,15 @@ def test_speakers_need_a_model_with_speakers():
 def test_heads_must_have_an_even_width():
     with pytest.raises(VivaceError, match="even width"):
         tiny(dim=27, num_heads=3)
+
+
+def test_speakers_are_bound_to_their_places_only_where_they_keep_the_text() -> None:
+    torch.manual_seed(0)
+    text, speakers = torch.randn(12, 6), torch.randn(2, 5)
+    latents, timesteps = AV(audio=torch.randn(1, 7, 8)), AV(audio=torch.tensor([400.0]))
+    for keeps in (False, True):
+        model = tiny(speakers_keep_text=keeps).eval()
+        contexts = [model.encode_context([text], [order], [[2, 7]]) for order in (speakers, speakers.flip(0))]
+        one, other = (model(latents, timesteps, context).audio for context in contexts)
+        # Cross-attention has no positions: what replaces the text may stand anywhere.
+        assert torch.allclose(one, other, atol=1e-5) != keeps

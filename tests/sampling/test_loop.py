@@ -137,6 +137,29 @@ def test_a_modality_given_wholly_comes_back_untouched(model: NavaTransformer) ->
     assert not torch.allclose(out.audio, _run(model, [1], PLAIN).audio, atol=1e-4)  # type: ignore[arg-type]
 
 
+def test_a_modality_given_wholly_is_shown_at_timestep_zero_and_never_stepped() -> None:
+    noise = _noise([1])
+    assert noise.video is not None
+    table = euler_table(3)
+    rule = GuidanceRule((CONDITIONAL,), AV(None, {"conditional": 1.0}))  # the given side has no weights
+    clean = torch.randn_like(noise.video)
+    seen: list[AV[Tensor]] = []
+
+    def network(latents: AV[Tensor], timesteps: AV[Tensor], context: Any, exchange: bool = True) -> AV[Tensor]:
+        assert latents.video is not None
+        assert torch.equal(latents.video, clean)
+        seen.append(timesteps)
+        return latents.map(torch.ones_like)
+
+    given = AV(video=Given(clean, torch.ones(1, 1, 1, 1, 1, dtype=torch.bool)))
+    for policy in ("held", "overwritten"):
+        solver = EulerSolver(table.sigmas)
+        out = denoise(network, noise, {"conditional": None}, rule, table, solver, given=given, policy=policy)
+        assert torch.equal(out.video, clean)  # type: ignore[arg-type]
+        torch.testing.assert_close(out.audio, noise.audio - 1.0)  # type: ignore[operator]
+    assert all(not times.video.any() for times in seen)  # type: ignore[union-attr]
+
+
 def test_a_callback_sees_every_step_may_replace_and_may_stop(model: NavaTransformer) -> None:
     steps: list[Step] = []
     out = _run(model, [1], PLAIN, on_step=steps.append)

@@ -13,7 +13,14 @@ from vivace.models.codecs import decode_audio, encode_audio, encode_video
 from vivace.models.vocoder import IstftVocoder
 from vivace.timeline import Timeline
 from vivace.training.audio_codec import AudioCodecObjective, AudioCodecRecipe, run_audio_codec, stft_loss
-from vivace.training.video_codec import VideoCodecObjective, VideoCodecRecipe, moving_pixels, run_video_codec, to_signal
+from vivace.training.video_codec import (
+    VideoCodecObjective,
+    VideoCodecRecipe,
+    moving_pixels,
+    moving_place,
+    run_video_codec,
+    to_signal,
+)
 from vivace.world import render_audio, render_video, sample_scene
 
 
@@ -80,6 +87,36 @@ def test_moving_pixels_are_where_something_moves() -> None:
     mask = moving_pixels(to_signal(frames))
     assert mask.sum() == 1
     assert mask[0, 0, 2, 3]
+
+
+def test_crops_are_placed_where_something_moves() -> None:
+    video = torch.full((9, 128, 96, 3), 90, dtype=torch.uint8)
+    for t in range(9):
+        video[t, 100 - t : 108 - t, 8:16] = 220
+    for seed in range(20):
+        y, x = moving_place(video, 32, np.random.default_rng(seed))
+        assert 0 <= y <= 96
+        assert 0 <= x <= 64
+        assert (video[:, y : y + 32, x : x + 32] == 220).any()
+    still = {moving_place(video[:1], 32, np.random.default_rng(seed)) for seed in range(20)}
+    assert len(still) > 10
+
+
+def test_a_training_begins_with_a_stored_codec(clips: Path, tmp_path: Path) -> None:
+    objective = VideoCodecObjective(video_recipe(clips))
+    objective.vae.save_pretrained(tmp_path / "vae")
+    again = VideoCodecObjective(video_recipe(clips, seed=5, start_from=tmp_path / "vae"))
+    assert again.validate(0) == objective.validate(0)
+    other = {**video_recipe(clips).model, "z_dim": 4}
+    with pytest.raises(VivaceError, match="another configuration"):
+        VideoCodecObjective(video_recipe(clips, model=other, start_from=tmp_path / "vae"))
+
+
+def test_a_smear_over_pictures_costs_change(clips: Path) -> None:
+    parts = VideoCodecObjective(video_recipe(clips, change_weight=2.0)).loss(1)
+    assert parts["change"] > 0
+    assert parts["loss"] > parts["reconstruction"] + 1.9 * parts["change"]
+    assert VideoCodecObjective(video_recipe(clips, change_weight=2.0)).loss(0)["change"] == 0
 
 
 def test_batches_are_functions_of_the_step(clips: Path) -> None:

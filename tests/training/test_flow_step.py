@@ -26,7 +26,8 @@ def errors(parts, task, exchange=True, dropped=(False, False), clean=CLEAN, nois
 
 
 def task(**states):
-    return Task(name="t", probability=1.0, **states)
+    """How many positions of each side are known."""
+    return Task(name="t", probability=1.0, **states).known(CLEAN, 24.0, np.random.default_rng(0))
 
 
 def test_the_error_is_that_of_the_velocity(parts):
@@ -57,6 +58,20 @@ def test_the_first_frame_is_seen_clean_and_not_judged(parts):
     other_clean = AV(CLEAN.video.clone(), CLEAN.audio)
     other_clean.video[:, :, 0] += 1.0
     assert not torch.equal(errors(parts, task(video="first-frame"), clean=other_clean).audio, base.audio)
+
+
+def test_a_beginning_is_seen_clean_and_not_judged(parts):
+    begun = AV(2, 3)
+    base = errors(parts, begun)
+    changed = NOISE.map(torch.clone)
+    changed.video[:, :, :2] += 5.0
+    changed.audio[:, :3] += 5.0
+    other = errors(parts, begun, noise=changed)
+    assert torch.equal(other.video, base.video)
+    assert torch.equal(other.audio, base.audio)
+    shown = CLEAN.map(torch.clone)
+    shown.audio[:, :3] += 1.0
+    assert not torch.equal(errors(parts, begun, clean=shown).video, base.video)
 
 
 def test_a_dropped_caption_is_no_caption(parts):

@@ -56,6 +56,10 @@ def test_building_an_objective_leaves_the_global_generator_alone(latents, tmp_pa
         ({"video": "absent"}, {"audio"}),
         ({"audio": "given"}, {"video"}),
         ({"video": "first-frame"}, {"video", "audio"}),
+        ({"audio": "absent"}, {"video"}),
+        ({"video": "given"}, {"audio"}),
+        ({"video": "first-frame", "audio": "given"}, {"video"}),
+        ({"video": "beginning", "audio": "beginning"}, {"video", "audio"}),
     ],
 )
 def test_every_task_trains_what_it_generates(latents, tmp_path, states, expected):
@@ -117,6 +121,43 @@ def test_stages_follow_each_other_with_their_own_tasks(latents, tmp_path):
     data["stages"][1]["steps"] = 5
     with pytest.raises(ValidationError, match="stages have 7 steps"):
         JointRecipe.model_validate(data)
+
+
+def test_a_source_may_serve_some_tasks_only(latents, tmp_path):
+    tasks = [{"name": "t2a", "probability": 0.5, "video": "absent"}, {"name": "t2av", "probability": 0.5}]
+    sources = [
+        {"folder": str(latents), "batch": 2, "tasks": ["t2a"]},
+        {"folder": str(latents), "batch": 3, "tasks": ["t2av"]},
+    ]
+    objective = JointObjective(joint_recipe(latents, steps=20, tasks=tasks, sources=sources), tmp_path)
+    ready = [objective.prepare(step) for step in range(20)]
+    assert all(len(p.batch.rows) == (2 if p.task.name == "t2a" else 3) for p in ready)
+    assert {p.task.name for p in ready} == {"t2a", "t2av"}
+    # A source's batches come one after another, whatever steps they are drawn at.
+    feed = objective.feeds[0]
+    for mixture in feed.mixtures:
+        expected = [row["id"] for k in range(3) for row in mixture.batch(k).rows]
+        drawn = [p for p in ready if len(p.batch.rows) == mixture.plan.buckets[0].batch][:3]
+        assert [row["id"] for p in drawn for row in p.batch.rows] == expected
+    for wrong, complaint in ((["t2x"], "which the stage lacks"), (["t2a"], "has no source")):
+        with pytest.raises(ValidationError, match=complaint):
+            joint_recipe(latents, tasks=tasks, sources=[{"folder": str(latents), "tasks": wrong}])
+
+
+def test_the_loss_of_every_task_is_watched(latents, tmp_path):
+    states = {
+        "ti2av": {"video": "first-frame"},
+        "a2v": {"audio": "given"},
+        "v2a": {"video": "given"},
+        "t2v": {"audio": "absent"},
+        "extend": {"video": "beginning", "audio": "beginning"},
+        "t2av": {},
+    }
+    tasks = [{"name": name, "probability": 0.1, **state} for name, state in states.items()]
+    figures = JointObjective(joint_recipe(latents, tasks=tasks), tmp_path).validate(0)
+    expected = {"ti2av/video", "ti2av/audio", "a2v/video", "v2a/audio", "t2v/video", "extend/video", "extend/audio"}
+    assert {key for key in figures if "/" in key} == expected
+    assert all(value > 0 for value in figures.values())
 
 
 def test_an_interrupted_run_equals_an_uninterrupted_one(latents, tmp_path, monkeypatch):

@@ -14,8 +14,10 @@ from vivace.cli.options import DEFAULT_MODEL, parse_guides
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
+    from vivace.evaluation.prompts import WorldItem
     from vivace.evaluation.world import Generate, Progress
     from vivace.media import Clip
+    from vivace.pipelines.capabilities import TaskName
     from vivace.pipelines.nava import NavaPipeline
 
 app = typer.Typer(
@@ -42,6 +44,8 @@ HEADLINES = (
     "one_object",
     "pan_agreement",
 )
+# Figures that another task adds to them.
+TASK_HEADLINES = ("first_frame_psnr", "second_frame_psnr")
 
 
 @app.command(epilog="Example: vivace evaluate world --split val --count 32 --output results/val")
@@ -59,6 +63,14 @@ def world(
     ] = True,
     hand: Annotated[bool, typer.Option(help="Also the prompts written by hand.")] = True,
     camera: Annotated[bool, typer.Option(help="Also scenes with a moving camera.")] = True,
+    task: Annotated[
+        str, typer.Option(help="t2av, ti2av, t2a, t2v, a2v, v2a or extend; what is given comes from true clips.")
+    ] = "t2av",
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Further prompts, such as talk-unseen or silence; repeat. All it knows."),
+    ] = None,
+    more: Annotated[bool, typer.Option(help="Further groups of prompts: talk, silence, ambience, ...")] = True,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")] = 4,
     keep_clips: Annotated[bool, typer.Option(help="Keep every clip made as MP4 in the results folder.")] = False,
     as_json: Json = False,
@@ -71,22 +83,33 @@ def world(
     """
     from vivace.cli.making import Models
     from vivace.evaluation.codecs import round_trip
+    from vivace.evaluation.groups import check_groups, group_items, groups_of
     from vivace.evaluation.ledger import Run
     from vivace.evaluation.prompts import check_request, world_items
+    from vivace.evaluation.tasks import for_task, suits
     from vivace.evaluation.world import evaluate_world
     from vivace.media import write_clip
 
     check_request(split, count)  # before a model is loaded
+    check_groups(group or ())
+    asked = _task(task)
     guides = dict(parse_guides(guide or ()))
     pipeline, model_hash = Models().load(model)
+    pipeline.abilities.check_task(asked)
     settings: dict[str, Any] = {"seconds": seconds, "num_inference_steps": steps, "preset": preset, "guides": guides}
     plan = pipeline.plan("a clip", **settings)
-    items = world_items(split, count, seconds=seconds, height=plan.height, width=plan.width, hand=hand, camera=camera)
-    generators: dict[str, Generate] = {"model": _generator(pipeline, settings)}
-    if compare_alignment:
+    # A clip to be continued is as long again as what is added.
+    shape: dict[str, Any] = {"height": plan.height, "width": plan.width}
+    shape["seconds"] = 2 * seconds if asked == "extend" else seconds
+    groups = (group or groups_of(pipeline.abilities)) if more else ()
+    items = world_items(split, count, hand=hand, camera=camera, **shape)
+    items += group_items(split, groups, max(count // 2, 2), hand=hand, **shape)
+    items = [for_task(item, asked) for item in items if suits(item, asked)]
+    generators: dict[str, Generate] = {"model": _generator(pipeline, settings, asked)}
+    if compare_alignment and asked not in ("t2a", "t2v"):
         aligned = plan.preset.align is not None and (plan.preset.align.video or plan.preset.align.audio)
         name, scale = ("without alignment", 0.0) if aligned else ("with alignment", 1.0)
-        generators[name] = _generator(pipeline, settings | {"guides": guides | {"align": scale}})
+        generators[name] = _generator(pipeline, settings | {"guides": guides | {"align": scale}}, asked)
     run = Run(
         model=model,
         model_hash=model_hash,
@@ -95,9 +118,10 @@ def world(
             "seconds": float(plan.timeline.seconds),
             "size": f"{plan.width}x{plan.height}",
             "preset": plan.preset.model_dump(mode="json"),
-        },
+        }
+        | ({} if asked == "t2av" else {"task": asked}),
     )
-    folder = output or Path("results") / f"{Path(model).name}-{split}"
+    folder = output or Path("results") / f"{Path(model).name}-{split}{'' if asked == 't2av' else f'-{asked}'}"
 
     def keep(condition: str, item: Any, clip: Clip) -> None:
         name = folder / "clips" / condition.replace(" ", "-") / f"{item.id}.mp4"
@@ -110,6 +134,7 @@ def world(
             items,
             folder,
             run,
+            task=asked,
             round_trip=lambda clip: round_trip(*codecs, clip),
             batch=batch,
             progress=progress,
@@ -117,12 +142,12 @@ def world(
         )
     if as_json:
         model_scores = {
-            group: {name: conditions["model"][name]["value"] for name in HEADLINES}
-            for group, conditions in summary["groups"].items()
+            name: {metric: conditions["model"][metric]["value"] for metric in _headlines(name, conditions)}
+            for name, conditions in summary["groups"].items()
         }
         print(json.dumps({"command": "evaluate world", "output": str(folder), "model": model_scores}))
     else:
-        _print_table(summary["groups"]["all"], folder)
+        _print_tables(summary["groups"], folder)
 
 
 @app.command(epilog="Example: vivace evaluate codecs --count 64")
@@ -169,15 +194,45 @@ def _codec_parts(model: str, vae: Path | None, audio_vae: Path | None, vocoder: 
     return pipeline.vae, pipeline.audio_vae, pipeline.vocoder
 
 
-def _generator(pipeline: NavaPipeline, settings: dict[str, Any]) -> Generate:
-    def generate(prompts: Sequence[str], seeds: Sequence[int]) -> list[Clip]:
+def _task(name: str) -> TaskName:
+    from vivace.pipelines.capabilities import TASKS
+
+    for task in TASKS:
+        if task == name:
+            return task
+    raise VivaceError(f"The task {name!r} is unknown; use one of {', '.join(TASKS)}.")
+
+
+def _generator(pipeline: NavaPipeline, settings: dict[str, Any], task: TaskName) -> Generate:
+    def generate(items: Sequence[WorldItem]) -> list[Clip]:
+        from vivace.evaluation.tasks import given
         from vivace.media import Clip, peak_limited
 
-        made: Any = pipeline(list(prompts), seed=list(seeds), **settings)
-        pairs = zip(made.frames, made.audio, strict=True)
-        return [Clip(frames, made.fps, peak_limited(audio), made.audio_sample_rate) for frames, audio in pairs]
+        things = [given(item, task) for item in items]
+        arguments: dict[str, Any] = {name: [thing[name] for thing in things] for name in things[0]}
+        if task in ("t2a", "t2v"):
+            arguments["modalities"] = "audio" if task == "t2a" else "video"
+        arguments |= _voices(pipeline, items)
+        seeds = [item.seed for item in items]
+        made: Any = pipeline([item.prompt for item in items], seed=seeds, **settings, **arguments)
+        sides = [[None] * len(items) if side is None else side for side in (made.frames, made.audio)]
+        return [
+            Clip(frames, made.fps, None if audio is None else peak_limited(audio), made.audio_sample_rate)
+            for frames, audio in zip(*sides, strict=True)
+        ]
 
     return generate
+
+
+def _voices(pipeline: NavaPipeline, items: Sequence[WorldItem]) -> dict[str, Any]:
+    """A recording for every span of true scenes, where the model has voices."""
+    from vivace.conditioning.voices import recording
+    from vivace.evaluation.tasks import REFERENCE_RATE, references
+
+    spoken = [[recording(sound, REFERENCE_RATE) for sound in references(item)] for item in items]
+    if not pipeline.transformer.config.speaker_dim or not any(spoken):
+        return {}
+    return {"voices": spoken}
 
 
 @contextlib.contextmanager
@@ -199,17 +254,35 @@ def _progress(quiet: bool) -> Iterator[Progress]:
         yield advance
 
 
-def _print_table(conditions: dict[str, dict[str, Any]], folder: Path) -> None:
+def _headlines(group: str, conditions: dict[str, dict[str, Any]]) -> list[str]:
+    """The metrics that are shown of a group: of impacts and instruments the headlines, of others all with a value."""
+    from vivace.evaluation.groups import GROUPS
+
+    model = conditions["model"]
+    if group in GROUPS:
+        return [
+            name for name in model if any(scores[name]["value"] is not None for scores in conditions.values() if scores)
+        ]
+    return [name for name in (*HEADLINES, *TASK_HEADLINES) if name in model]
+
+
+def _print_tables(groups: dict[str, dict[str, dict[str, Any]]], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("metric", *conditions, title="Held-out scenes, still camera", title_justify="left")
-    for name in HEADLINES:
-        cells = []
-        for scores in conditions.values():
-            score = scores.get(name)
-            cells.append("-" if score is None or score["value"] is None else f"{score['value']:.3f} (n {score['n']})")
-        table.add_row(name, *cells)
+    from vivace.evaluation.groups import GROUPS
+
     console = Console()
-    console.print(table)
+    for group, conditions in groups.items():
+        if group != "all" and group not in GROUPS:
+            continue
+        title = "Held-out scenes, still camera" if group == "all" else f"Prompts: {group}"
+        table = Table("metric", *conditions, title=title, title_justify="left")
+        for name in _headlines(group, conditions):
+            table.add_row(name, *(_cell(scores.get(name)) for scores in conditions.values()))
+        console.print(table)
     console.print(f"All figures with intervals: {folder / 'summary.md'}")
+
+
+def _cell(score: dict[str, Any] | None) -> str:
+    return "-" if score is None or score["value"] is None else f"{score['value']:.3f} (n {score['n']})"

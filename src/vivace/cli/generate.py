@@ -21,6 +21,11 @@ Download = Annotated[
     bool, typer.Option("--allow-download", help="Let --model fetch a repository from the Hugging Face hub.")
 ]
 
+Memory = Annotated[
+    str,
+    typer.Option(metavar="auto|SIZE|PLAN", help="Most memory to use, such as 8GB, or a plan's name; see vivace plan."),
+]
+
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="What is to be seen and heard; speech between <S> and <E>.")],
@@ -37,18 +42,53 @@ def generate(
         typer.Option(metavar="NAME=VALUE", help="text, align or timbre, with .video or .audio for one side; repeat."),
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="video|audio", help="Make one side alone.")] = None,
+    image: Annotated[str | None, typer.Option(metavar="FILE", help="The clip's first picture.")] = None,
+    audio: Annotated[str | None, typer.Option(metavar="FILE", help="A sound to make pictures for.")] = None,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="Pictures to make sound for.")] = None,
+    extend: Annotated[str | None, typer.Option(metavar="FILE", help="A clip to go on from; adds --seconds.")] = None,
+    voice: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Who speaks: a recording for each speech span in order, or one; repeat."),
+    ] = None,
+    dialogue: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Speakers with their voices, and their lines, in YAML.")
+    ] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE[:SCALE]", help="An adapter on top of the model, and its weight; repeat to stack."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="The file; named from prompt and seed when absent.")] = None,
     contact_sheet: Sheet = False,
+    memory: Memory = "auto",
     allow_download: Download = False,
     as_json: Json = False,
 ) -> None:
-    """Make a clip from a prompt.
+    """Make a clip from a prompt, and from a picture, a sound, a video or a clip to continue.
 
     Example: vivace generate "a red ball bounces on a wooden floor" --seed 7
     """
-    request = make_request(prompt, model, negative, seconds, size, fps, steps, seed, preset, guide or (), only)
+    request = make_request(
+        prompt,
+        model,
+        negative,
+        seconds,
+        size,
+        fps,
+        steps,
+        seed,
+        preset,
+        guide or (),
+        only,
+        image=image,
+        audio=audio,
+        video=video,
+        extend=extend,
+        voice=voice or (),
+        dialogue=dialogue,
+        lora=lora or (),
+    )
     start = time.perf_counter()
-    made = make_clip(Models(allow_download), request, output, contact_sheet=contact_sheet)
+    made = make_clip(Models(allow_download, memory), request, output, contact_sheet=contact_sheet)
     report(made, time.perf_counter() - start, as_json)
 
 
@@ -59,6 +99,7 @@ def rerun(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The file; the clip's name with -rerun when absent.")] = None,
     contact_sheet: Sheet = False,
+    memory: Memory = "auto",
     allow_download: Download = False,
     as_json: Json = False,
 ) -> None:
@@ -73,8 +114,10 @@ def rerun(
     if model is not None:
         request = replace(request, model=model)
     start = time.perf_counter()
-    models = Models(allow_download)
-    _, model_hash = models.load(request.model)
+    models = Models(allow_download, memory)
+    from vivace.pipelines.folder import find_model, folder_hash
+
+    model_hash = folder_hash(find_model(request.model, allow_download=allow_download))
     if model_hash != record["model_hash"]:
         raise VivaceError(
             f"Model {request.model!r} is not the one that made {str(clip)!r} (its files have changed); "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 # Commands of other rooms: the module of each is vivace.cli.NAME and holds either a function or a Typer `app`.
-OTHERS = ("verify", "world", "train", "evaluate")
+OTHERS = ("verify", "world", "train", "evaluate", "convert", "plan")
 
 
 def build() -> typer.Typer:
@@ -35,8 +35,7 @@ def build() -> typer.Typer:
             try:
                 return super().invoke(ctx)
             except KeyboardInterrupt:
-                # Typer would exit without a word.
-                raise typer.Exit(_stopped()) from None
+                raise typer.Exit(INTERRUPTED) from None
 
     def show_version(wanted: bool) -> None:
         if wanted:
@@ -80,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = build()(words, prog_name="vivace", standalone_mode=False)
+        if result == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code, without a word.
+            return _stopped()
         return result if isinstance(result, int) else 0
     except VivaceError as error:
         return _complain(str(error))

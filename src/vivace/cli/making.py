@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from vivace.cli.options import Request, check_output, slug
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
-    from vivace.pipelines.nava import NavaPipeline, NavaPipelineOutput
+    from vivace.cli.files import GivenFile, GivenLora
+    from vivace.conditioning.voices import Recording
+    from vivace.pipelines.nava import NavaPipeline, NavaPipelineOutput, Plan
 
 
 @dataclass(frozen=True)
@@ -31,29 +34,74 @@ class Made:
 
 
 class Models:
-    """Loads each model once."""
+    """Loads each model once, and places it as its memory plan says.
 
-    def __init__(self, allow_download: bool = False) -> None:
+    Args:
+        memory: "auto", a size such as "8GB", or the name of a plan.
+    """
+
+    def __init__(self, allow_download: bool = False, memory: str = "auto") -> None:
+        # Read by the OpenMP runtime when torch starts. Threads that wait by spinning make a busy machine many times
+        # slower: two threads on two cores beside another job took 70 s where one took 0.8 s.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        from vivace.cli.memory import parse_memory
+
         self.allow_download = allow_download
-        self._loaded: dict[str, tuple[NavaPipeline, str]] = {}
+        self.memory = parse_memory(memory)
+        self._loaded: dict[tuple[Any, ...], tuple[NavaPipeline, str]] = {}
 
     def load(self, name: str) -> tuple[NavaPipeline, str]:
-        """The pipeline of a model and the hash of its folder.
+        """The pipeline of a model, all of it where it computes, and the hash of its folder.
 
         Raises:
             VivaceError: an unknown, incomplete, damaged or foreign model.
         """
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
+        if (name,) not in self._loaded:
+            self._loaded[name,] = self._load(name)
+        return self._loaded[name,]
 
-    def _load(self, name: str) -> tuple[NavaPipeline, str]:
+    def load_for(self, request: Request, given: dict[str, Any]) -> tuple[NavaPipeline, str, list[str]]:
+        """The pipeline with the adapters of a request, placed by a memory plan that suits it; and what should be told.
+
+        A model that takes a small part of the memory is loaded without a plan.
+
+        Raises:
+            VivaceError: as `load`, or a clip that fits into no memory that may be used.
+        """
+        from vivace.cli.memory import placement_for
+        from vivace.pipelines.folder import find_model
+
+        folder = find_model(request.model, allow_download=self.allow_download)
+        placement = placement_for(folder, request, given, self.memory)
+        if placement is None:
+            pipeline, model_hash = self.load(request.model)
+            return pipeline, model_hash, self.adapt(pipeline, request.loras)
+        key = (request.model, placement, request.loras)
+        if key not in self._loaded:
+            self._loaded.clear()  # two models of a size that needs a plan are too much
+            pipeline, model_hash = self._load(request.model, whole=False)
+            self.adapt(pipeline, request.loras)
+            pipeline.place(placement)
+            self._loaded[key] = pipeline, model_hash
+        notes = [] if placement.strategy == "resident" and placement.exact else [f"Memory: {placement.sentence()}."]
+        return *self._loaded[key], notes
+
+    def adapt(self, pipeline: NavaPipeline, loras: Sequence[GivenLora]) -> list[str]:
+        """Bring a pipeline's adapters to exactly these; returns what should be told of them.
+
+        Raises:
+            VivaceError: a file that has changed since it was named, or that does not fit the model.
+        """
+        pipeline.unload_lora_weights()
+        notes: list[str] = []
+        for lora in loras:
+            notes += pipeline.load_lora_weights(lora.file.check("lora"), scale=lora.scale).notes()
+        return notes
+
+    def _load(self, name: str, whole: bool = True) -> tuple[NavaPipeline, str]:
         from vivace.pipelines.folder import find_model, folder_hash
 
         folder = find_model(name, allow_download=self.allow_download)
-        # Read by the OpenMP runtime when torch starts. Threads that wait by spinning make a busy machine many times
-        # slower: two threads on two cores beside another job took 70 s where one took 0.8 s.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
@@ -64,9 +112,15 @@ class Models:
         transformers_logging.set_verbosity_error()
         from vivace.pipelines.nava import NavaPipeline
 
-        pipeline = NavaPipeline.from_pretrained(folder)
+        if whole:
+            pipeline = NavaPipeline.from_pretrained(folder)
+        else:
+            from vivace.pipelines.parts import parts_in
+            from vivace.pipelines.planning import compute_dtype, device_here
+
+            pipeline = NavaPipeline.from_pretrained(folder, dtype=compute_dtype(parts_in(folder), device_here()))
         pipeline.set_progress_bar_config(disable=True)
-        if torch.cuda.is_available():
+        if whole and torch.cuda.is_available():
             pipeline.to("cuda")
         return pipeline, folder_hash(folder)
 
@@ -99,20 +153,21 @@ def make_clip(
     request = request if request.seed is not None else replace(request, seed=secrets.randbelow(2**32))
     wanted = output or folder / f"{slug(request.prompt)}-{request.seed}{request.suffix}"
     check_output(wanted, request)
-    pipeline, model_hash = models.load(request.model)
-    plan = pipeline.plan(**request.plan_arguments())
+    given = read_given(request)
+    pipeline, model_hash, load_notes = models.load_for(request, given)
+    plan = pipeline.plan(**request.plan_arguments(), **given)
     loaded = time.perf_counter()
     with _bar(plan.preset.steps, progress) as advance:
 
         def on_step(*_: Any) -> None:
             advance()
 
-        out = _run(pipeline, request, on_step)
+        out = _run(pipeline, plan, on_step)
     path = free_path(wanted, request)
     frames = None if out.frames is None else np.asarray(out.frames[0])
     audio = None if out.audio is None else peak_limited(np.asarray(out.audio[0]))
     clip = Clip(frames, out.fps, audio, out.audio_sample_rate)
-    timeline, preset = out.timeline, plan.preset
+    preset = plan.preset
     record = {
         "format": FORMAT,
         "request": request.to_json(),
@@ -121,9 +176,9 @@ def make_clip(
         "settings": {
             "width": plan.width if plan.video else None,
             "height": plan.height if plan.video else None,
-            "frames": timeline.frames if plan.video else None,
-            "fps": str(timeline.fps),
-            "seconds": float(timeline.seconds),
+            "frames": None if frames is None else len(frames),
+            "fps": str(clip.fps),
+            "seconds": float(clip.seconds),
             "sample_rate": out.audio_sample_rate if plan.audio else None,
             "negative": plan.negative,
             "branches": [branch.name for branch in plan.rule.needed()],
@@ -131,6 +186,7 @@ def make_clip(
         },
         "versions": versions(),
         "device": str(pipeline.device),
+        "memory": None if pipeline.placement is None else dataclasses.asdict(pipeline.placement),
         "timings": {"load": loaded - start, **out.seconds_spent},
     }
     write_clip(path, clip, as_metadata(record))
@@ -139,15 +195,51 @@ def make_clip(
     if contact_sheet:
         sheet = path.with_suffix(".png")
         write_png(sheet, draw_sheet(frames, out.fps, audio, out.audio_sample_rate, title=request.prompt))
-    notes = pipeline.abilities.notes(request.prompt, plan.width, plan.height, float(timeline.seconds), plan.video)
+    notes = [*plan.arranged.notes, *load_notes]
+    notes += [note for voice in dict.fromkeys(given.get("voices", ())) if voice is not None for note in voice.notes]
+    notes += pipeline.abilities.notes(request.prompt, plan.width, plan.height, float(out.timeline.seconds), plan.video)
     if path != wanted:
         notes.append(f"{wanted} holds another clip, so this one is {path.name}.")
     return Made(path, record, sheet, notes)
 
 
-def _run(pipeline: NavaPipeline, request: Request, on_step: Callable[..., None]) -> NavaPipelineOutput:
+def read_given(request: Request) -> dict[str, Any]:
+    """What is in a request's files, as arguments of `NavaPipeline.plan`.
+
+    Raises:
+        VivaceError: a file that is gone, has changed since the request was made, or is of another kind or damaged.
+    """
+    from vivace.media import read_clip, read_image
+    from vivace.timeline import MAX_SECONDS
+
+    paths = {name: file.check(name) for name, file in request.files().items()}
+    # No model makes more than this; a second more tells a file that is cut from one that fits.
+    most = 1.0 + (MAX_SECONDS if request.seconds is None else min(request.seconds, MAX_SECONDS))
+    given: dict[str, Any] = {}
+    if "image" in paths:
+        given["image"] = read_image(paths["image"])
+    if "audio" in paths:
+        given["audio"] = read_clip(paths["audio"], at_most=most, pictures=False)
+    if "video" in paths:
+        given["video"] = read_clip(paths["video"], at_most=most)
+    if "extend" in paths:
+        given["extend"] = read_clip(paths["extend"])
+    if request.voices:
+        given["voices"] = _read_voices(request.voices)
+    return given
+
+
+def _read_voices(files: Sequence[GivenFile | None]) -> list[Recording | None]:
+    """The recording in each file; the same one where a file is named twice."""
+    from vivace.conditioning.voices import read_voice
+
+    read = {file: read_voice(file.check("voice")) for file in dict.fromkeys(files) if file is not None}
+    return [None if file is None else read[file] for file in files]
+
+
+def _run(pipeline: NavaPipeline, plan: Plan, on_step: Callable[..., None]) -> NavaPipelineOutput:
     try:
-        return pipeline(callback_on_step_end=on_step, **request.plan_arguments())
+        return pipeline.run(plan, callback_on_step_end=on_step)
     except (MemoryError, RuntimeError) as error:
         # torch has no class of its own for a failed allocation on the CPU.
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vivace.cli.files import GivenFile, GivenLora
 from vivace.errors import VivaceError
 from vivace.pipelines.folder import is_folder, shipped_models
 
 DEFAULT_MODEL = "nano-nava"
 MAX_SEED = 2**63 - 1
+# Options that name one file from which a clip is made.
+FILES = ("image", "audio", "video", "extend")
+ANY_VOICE = "none"  # in place of a voice's file
 _SIZE = re.compile(r"(\d{1,5})[xX×](\d{1,5})")
 
 
@@ -27,6 +31,10 @@ class Request:
         size: (width, height).
         guides: scales over the preset's, sorted by name.
         only: "video" or "audio", or None for both.
+        image: the first picture. audio: the sound to make pictures for. video: the pictures to make sound for.
+        extend: the clip to continue.
+        voices: recordings of those who speak, in the order of the speech spans; None for any voice.
+        loras: adapters on top of the model, each with its weight.
     """
 
     prompt: str
@@ -40,9 +48,19 @@ class Request:
     preset: str | None = None
     guides: tuple[tuple[str, float], ...] = ()
     only: str | None = None
+    image: GivenFile | None = None
+    audio: GivenFile | None = None
+    video: GivenFile | None = None
+    extend: GivenFile | None = None
+    voices: tuple[GivenFile | None, ...] = ()
+    loras: tuple[GivenLora, ...] = ()
+
+    def files(self) -> dict[str, GivenFile]:
+        """The given files by their options."""
+        return {name: getattr(self, name) for name in FILES if getattr(self, name) is not None}
 
     def plan_arguments(self) -> dict[str, Any]:
-        """Arguments of `NavaPipeline.plan`."""
+        """Arguments of `NavaPipeline.plan`, without what is in the given files."""
         width, height = self.size or (None, None)
         return {
             "prompt": self.prompt,
@@ -66,10 +84,13 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """As it stands in a clip's record and in a line of a batch; entries that are None are left out."""
         entries = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        entries |= {name: file.to_json() for name, file in self.files().items()}
         if self.size is not None:
             entries["size"] = f"{self.size[0]}x{self.size[1]}"
         entries["guide"] = dict(entries.pop("guides"))
-        return {name: value for name, value in entries.items() if value is not None and value != {}}
+        entries["voice"] = [None if voice is None else voice.to_json() for voice in entries.pop("voices")]
+        entries["lora"] = [lora.to_json() for lora in entries.pop("loras")]
+        return {name: value for name, value in entries.items() if value is not None and value not in ({}, [])}
 
     @classmethod
     def from_json(cls, entries: Mapping[str, Any]) -> Request:
@@ -78,7 +99,8 @@ class Request:
         Raises:
             VivaceError: an unknown entry or a value of the wrong kind.
         """
-        names = {"guide", *(field.name for field in dataclasses.fields(cls) if field.name != "guides")}
+        fields = {field.name for field in dataclasses.fields(cls)}
+        names = (fields - {"guides", "voices", "loras"}) | {"guide", "voice", "dialogue", "lora"}
         unknown = sorted(set(map(str, entries)) - names)
         if unknown:
             raise VivaceError(f"Entry {unknown[0]!r} is unknown; use {', '.join(sorted(names))}.")
@@ -102,6 +124,13 @@ def make_request(
     preset: Any = None,
     guide: Sequence[Any] = (),
     only: Any = None,
+    image: Any = None,
+    audio: Any = None,
+    video: Any = None,
+    extend: Any = None,
+    voice: Any = (),
+    dialogue: Any = None,
+    lora: Any = (),
 ) -> Request:
     """A request from the values of options or of a job's line.
 
@@ -115,6 +144,8 @@ def make_request(
         raise VivaceError("The prompt is empty; describe what is to be seen and heard.")
     if not model or "\0" in model:
         raise VivaceError(f"Model {model!r} is no name; give one such as {DEFAULT_MODEL}, or a folder.")
+    if dialogue is not None:
+        prompt, voice = _with_dialogue(prompt, voice, dialogue)
     if only not in (None, "video", "audio"):
         raise VivaceError(f"only {only!r} is unknown; use video or audio, or leave it out for both.")
     return Request(
@@ -129,7 +160,54 @@ def make_request(
         preset=preset,
         guides=parse_guides(guide),
         only=only,
+        **{
+            name: None if value is None else GivenFile.named(name, value)
+            for name, value in zip(FILES, (image, audio, video, extend), strict=True)
+        },
+        voices=_voices(voice),
+        loras=_loras(lora),
     )
+
+
+def _loras(entries: Any) -> tuple[GivenLora, ...]:
+    """FILE or FILE:SCALE, one or several.
+
+    Raises:
+        VivaceError: something else, or a path at which there is no readable file.
+    """
+    if entries is None or isinstance(entries, (str, Mapping)):
+        entries = () if entries is None else (entries,)
+    if not isinstance(entries, Sequence):
+        raise VivaceError(f"lora {entries!r} is neither a path nor a list of them; name a .safetensors file.")
+    return tuple(GivenLora.named(lora) for lora in entries)
+
+
+def _voices(entries: Any) -> tuple[GivenFile | None, ...]:
+    """Paths, or "none" for any voice; one path may stand alone.
+
+    Raises:
+        VivaceError: something else, or a path at which there is no readable file.
+    """
+    if entries is None or isinstance(entries, (str, Path, Mapping)):
+        entries = () if entries is None else (entries,)
+    if not isinstance(entries, Sequence):
+        raise VivaceError(f"voice {entries!r} is neither a path nor a list of them; name a sound file.")
+    return tuple(None if voice in (None, ANY_VOICE) else GivenFile.named("voice", voice) for voice in entries)
+
+
+def _with_dialogue(prompt: str, voice: Any, dialogue: Any) -> tuple[str, list[Path | None]]:
+    """The prompt with the dialogue's lines behind it, and the voice of each line.
+
+    Raises:
+        VivaceError: voices beside it, or a file that is no dialogue.
+    """
+    from vivace.conditioning.dialogue import read_dialogue
+
+    if voice:
+        raise VivaceError("Voices were given beside a dialogue file; name them in it, or leave it out.")
+    file = GivenFile.named("dialogue", dialogue)
+    lines = read_dialogue(file.path)
+    return lines.prompt(prompt), lines.voices()
 
 
 def _whole_path(model: str) -> str:

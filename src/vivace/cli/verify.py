@@ -12,6 +12,7 @@ import typer
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
+    from vivace.conversion.identity import Identity
     from vivace.evaluation.cases import CaseResult
 
 
@@ -27,6 +28,9 @@ def verify(
     backend: Annotated[
         str | None, typer.Option(help="Attention backend by its diffusers name, such as native or flash.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Also fingerprint these weights: NAVA.safetensors or a model folder.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one machine-readable line instead of a table.")
     ] = False,
@@ -34,7 +38,10 @@ def verify(
     """Compare NAVA's transformer, guidance, losses and solvers with reference data, case by case.
 
     The package carries cases on small synthetic weights; they show that the arithmetic is the published one, not that
-    any released weights are right. Exits with 1 when a case fails or was not run, or when there are none.
+    any released weights are right. --weights prints a fingerprint of such weights, the same for the official file and
+    every folder made from it, to be compared with what others report.
+
+    Exits with 1 when a case fails or was not run, or when there are none.
 
     Example: vivace verify nava --dtype bf16 --device cuda
     """
@@ -42,16 +49,37 @@ def verify(
         raise VivaceError(f"There is nothing to verify for {model!r}; use 'nava'.")
     from vivace.evaluation.verify import all_passed, shipped_folder, verify_folder
 
+    identity = None
+    if weights is not None:
+        from vivace.conversion.identity import identify
+
+        identity = identify(weights)
     folder = golden or shipped_folder()
     results = verify_folder(folder, device=device, dtype=dtype, backend=backend)  # type: ignore[arg-type]
     passed = all_passed(results)
     if as_json:
-        summary = {"command": "verify", "folder": str(folder), "dtype": dtype, "device": device, "passed": passed}
+        summary: dict[str, object] = {
+            "command": "verify",
+            "folder": str(folder),
+            "dtype": dtype,
+            "device": device,
+            "passed": passed,
+        }
+        if identity:
+            summary["weights"] = {"path": str(weights), **vars(identity)}
         print(json.dumps({**summary, "cases": [as_record(result) for result in results]}))
     else:
         print_table(results, folder)
+        if identity:
+            print(f"{weights}: {as_words(identity)}")
     if not passed:
         raise typer.Exit(1)
+
+
+def as_words(identity: Identity) -> str:
+    """A fingerprint as people report it."""
+    size = f"NAVA {identity.size}" if identity.size else "no published size"
+    return f"fingerprint {identity.sha256} ({size}, {identity.parameters:,} parameters in {identity.tensors} tensors)"
 
 
 def as_record(result: CaseResult) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""A picture given as the first frame: fitted to the clip's size and brought to the codec's range."""
+"""A picture given as the first frame, fitted to the clip's size."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from vivace.errors import VivaceError
 
 
-def fit_image(image: Any, height: int, width: int) -> Tensor:
-    """Scale a picture to cover width x height (Lanczos), cut its middle, and map it to [-1, 1]: float32 [3, H, W].
+def fit_image(image: Any, height: int, width: int) -> np.ndarray:
+    """Scale a picture to cover width x height (Lanczos) and cut its middle: uint8 [H, W, 3].
 
     Args:
         image: uint8 RGB [H, W, 3] or a PIL image.
@@ -22,17 +20,25 @@ def fit_image(image: Any, height: int, width: int) -> Tensor:
     Raises:
         VivaceError: anything else.
     """
-    picture = image.convert("RGB") if isinstance(image, Image.Image) else _from_array(image)
+    picture = as_picture(image)
+    if picture.size == (width, height):
+        return np.array(picture)
+    # The part that is kept, in the picture's own pixels: scaling only that is exact and costs nothing for the rest.
     scale = max(width / picture.width, height / picture.height)
-    size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    pixels = np.asarray(picture.crop((left, top, left + width, top + height)), dtype=np.float32)
-    return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1).contiguous()
+    across, down = width / scale, height / scale
+    left, top = (picture.width - across) / 2, (picture.height - down) / 2
+    box = (left, top, left + across, top + down)
+    return np.array(picture.resize((width, height), Image.Resampling.LANCZOS, box=box))
 
 
-def _from_array(image: Any) -> Image.Image:
+def as_picture(image: Any) -> Image.Image:
+    """The picture as an RGB image.
+
+    Raises:
+        VivaceError: neither uint8 [H, W, 3] nor a PIL image.
+    """
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
     if isinstance(image, (str, Path)):
         raise VivaceError(f"Image {str(image)!r} is a path; read it first, for example with vivace.media.read_image.")
     array = np.asarray(image)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -14,9 +15,16 @@ def weights_hash(module: nn.Module) -> str:
     Weights are taken in bfloat16, the type in which they are shipped, so that a module has the same hash whether it is
     held in float32 or bfloat16 (rounding twice is rounding once).
     """
+    state = module.state_dict()
+    return streamed_hash((name, tuple(tensor.shape), (tensor.detach(),)) for name, tensor in sorted(state.items()))
+
+
+def streamed_hash(tensors: Iterable[tuple[str, tuple[int, ...], Iterable[Tensor]]]) -> str:
+    """The same of tensors that come one by one in the order of their names, each with its shape and in pieces."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        rounded = tensor.detach().cpu().to(torch.bfloat16) if tensor.is_floating_point() else tensor.detach().cpu()
-        digest.update(rounded.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    for name, shape, pieces in tensors:
+        digest.update(f"{name}{shape}".encode())
+        for piece in pieces:
+            rounded = piece.cpu().to(torch.bfloat16) if piece.is_floating_point() else piece.cpu()
+            digest.update(rounded.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

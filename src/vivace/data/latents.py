@@ -29,6 +29,10 @@ class LatentSource(BaseModel):
         default=1.0, gt=0, description="how often a batch comes from here, relative to the other folders"
     )
     batch: int = Field(default=32, gt=0, description="samples per batch; give longer clips smaller batches")
+    tasks: tuple[str, ...] = Field(default=(), description="names of the tasks that it is for; none means all")
+
+    def serves(self, task: str) -> bool:
+        return not self.tasks or task in self.tasks
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,37 @@ class LatentMixture:
         draw = self.plan.draw(step)
         reader, members = self._members[draw.bucket]
         return read_batch(reader, [members[place] for place in draw.places])
+
+
+class Feed:
+    """Batches of a stage in which each task has the sources that serve it.
+
+    Args:
+        sources: of the stage.
+        tasks: the name of every step's task; empty where all sources serve all tasks.
+        seed: other seeds give other orders.
+
+    Raises:
+        VivaceError: as `LatentMixture`.
+    """
+
+    def __init__(self, sources: Sequence[LatentSource], tasks: Sequence[str], seed: int) -> None:
+        served = {name: tuple(k for k, source in enumerate(sources) if source.serves(name)) for name in tasks}
+        groups = sorted(set(served.values())) or [tuple(range(len(sources)))]
+        self.mixtures = [LatentMixture([sources[k] for k in group], seed + 7919 * n) for n, group in enumerate(groups)]
+        self.readers = [reader for mixture in self.mixtures for reader in mixture.readers]
+        # Each mixture counts only the steps that it feeds, so that every sample of it comes equally often.
+        self._places: list[tuple[int, int]] = []
+        counts = [0] * len(groups)
+        for name in tasks:
+            group = groups.index(served[name])
+            self._places.append((group, counts[group]))
+            counts[group] += 1
+
+    def batch(self, step: int) -> LatentBatch:
+        """The batch of a step, counted from the stage's beginning."""
+        group, place = self._places[step] if self._places else (0, step)
+        return self.mixtures[group].batch(place)
 
 
 def shared_codecs(readers: Sequence[ShardReader]) -> dict[str, str]:

@@ -54,6 +54,7 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._path = folder, folder / "items.jsonl"
         self._percepts: dict[tuple[str, str], Percept] = {}
+        self._measured: dict[tuple[str, str], Mapping[str, float]] = {}
         identity = folder / "run.json"
         wanted = run.to_json()
         if identity.exists():
@@ -75,6 +76,7 @@ class Ledger:
         for line in whole.decode("utf-8").splitlines():
             row = json.loads(line)
             self._percepts[row["condition"], row["id"]] = percept_from_json(row["percept"])
+            self._measured[row["condition"], row["id"]] = row.get("measured", {})
 
     def has(self, condition: str, item: WorldItem) -> bool:
         return (condition, item.id) in self._percepts
@@ -82,11 +84,23 @@ class Ledger:
     def get(self, condition: str, item: WorldItem) -> Percept:
         return self._percepts[condition, item.id]
 
-    def add(self, condition: str, item: WorldItem, percept: Percept, metrics: Mapping[str, Any]) -> None:
+    def measured(self, condition: str, item: WorldItem) -> Mapping[str, float]:
+        """Figures against what was given, which need the clip itself; empty where nothing was."""
+        return self._measured[condition, item.id]
+
+    def add(
+        self,
+        condition: str,
+        item: WorldItem,
+        percept: Percept,
+        metrics: Mapping[str, Any],
+        measured: Mapping[str, float] | None = None,
+    ) -> None:
         """Take over an item's findings and write its line, with each metric's record or why it is undefined."""
         stored = percept_to_json(percept)
         # What is scored is what is stored: a run that was interrupted ends with the very figures of one that was not.
         self._percepts[condition, item.id] = percept_from_json(stored)
+        self._measured[condition, item.id] = measured or {}
         row = {
             "id": item.id,
             "group": item.group,
@@ -97,5 +111,7 @@ class Ledger:
             "metrics": metrics,
             "percept": stored,
         }
+        if measured:
+            row["measured"] = dict(measured)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

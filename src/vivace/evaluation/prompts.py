@@ -15,7 +15,7 @@ from vivace.world import HANDWRITTEN_PROMPTS, Scene, caption_with_attributes, re
 
 CAMERA_PROMPTS = 16  # for every 128 prompts
 HAND_FOR_VALIDATION = 9  # one in nine of the hand-written prompts; the other 64 are seen once, in the test
-_CAPTION_STREAM = 2  # captions of the benchmark have a random stream of their own
+CAPTION_STREAM = 2  # captions of the benchmark have a random stream of their own
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def world_items(
     items = []
     for group, size in groups.items():
         for number, scene in zip(range(size), _scenes(split, group, float(timeline.seconds)), strict=False):
-            prompt, expected = caption_with_attributes(scene, np.random.default_rng([scene.seed, _CAPTION_STREAM]))
+            prompt, expected = caption_with_attributes(scene, np.random.default_rng([scene.seed, CAPTION_STREAM]))
             items.append(
                 WorldItem(f"{group}-{number:04d}", group, prompt, expected, number, scene, timeline, height, width)
             )

@@ -6,33 +6,37 @@ Beside the model's own figures stand, for the same metrics: the true clips, thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.attributes import attribute_metrics
+from vivace.evaluation.groups import GROUPS, metrics_of, senses
 from vivace.evaluation.ledger import Ledger, Run
 from vivace.evaluation.metric import ItemMetric, Result, Sample
 from vivace.evaluation.prompts import WorldItem, true_clip
+from vivace.evaluation.references import true_times, voice_refs
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, write_summary
 from vivace.evaluation.sync import sync_metrics
+from vivace.evaluation.tasks import judged, measured, task_metrics
 from vivace.media import Clip
-from vivace.perception.percept import Percept, perceive
+from vivace.perception.percept import Percept
+from vivace.pipelines.capabilities import TaskName
 
-Generate = Callable[[Sequence[str], Sequence[int]], list[Clip]]
+Generate = Callable[[Sequence[WorldItem]], list[Clip]]
 Progress = Callable[[str, int, int], None]
 RoundTrip = Callable[[Clip], Clip]
 
 
 def world_metrics() -> list[ItemMetric]:
-    """Fresh instances of every metric of the world benchmark."""
+    """Fresh instances of every metric of impacts and instruments."""
     return [*sync_metrics(), *attribute_metrics()]
 
 
-def score_samples(samples: Iterable[Sample]) -> dict[str, Result]:
-    """Every metric over the samples, by name."""
-    metrics = world_metrics()
+def score_samples(samples: Iterable[Sample], metrics: Sequence[ItemMetric] | None = None) -> dict[str, Result]:
+    """Fresh `metrics` (those of impacts and instruments, for None) over the samples, by name."""
+    metrics = world_metrics() if metrics is None else metrics
     for sample in samples:
         for metric in metrics:
             metric.update(sample)
@@ -61,6 +65,7 @@ def evaluate_world(
     output: Path,
     run: Run,
     *,
+    task: TaskName = "t2av",
     round_trip: RoundTrip | None = None,
     batch: int = 1,
     progress: Progress | None = None,
@@ -69,10 +74,11 @@ def evaluate_world(
     """Generate, detect, score; writes items.jsonl while it runs and summary.json and summary.md at its end.
 
     Args:
-        generators: condition -> callable from prompts and seeds to clips; the first is the model as it is shipped, and
-            its clips give the floor.
-        items: the prompts (`vivace.evaluation.prompts.world_items`).
+        generators: condition -> callable from items to clips; the first is the model as it is shipped, and its clips
+            give the floor.
+        items: the prompts (`vivace.evaluation.prompts.world_items`, `vivace.evaluation.groups.group_items`).
         output: results folder; what it already holds of the same run is not made again.
+        task: what the generators do (`vivace.evaluation.tasks`).
         round_trip: a clip through the codecs, for the ceiling; None leaves the ceiling out.
         batch: clips per call of a generator.
         progress: called with (condition, done, total) after each clip.
@@ -87,19 +93,17 @@ def evaluate_world(
     ledger = Ledger(output, run)
 
     def record(condition: str, item: WorldItem, clip: Clip) -> None:
-        percept = perceive(clip)
-        ledger.add(condition, item, percept, item_metrics(item, percept))
+        figures = measured(clip, item, task)
+        percept = senses(item.group)(judged(clip, item, task))
+        ledger.add(condition, item, percept, item_metrics(item, percept), figures)
         if keep is not None:
             keep(condition, item, clip)
         if progress is not None:
             progress(condition, sum(ledger.has(condition, other) for other in items), len(items))
 
     for condition, generate in generators.items():
-        missing = [item for item in items if not ledger.has(condition, item)]
-        for start in range(0, len(missing), batch):
-            group = missing[start : start + batch]
-            clips = generate([item.prompt for item in group], [item.seed for item in group])
-            for item, clip in zip(group, clips, strict=True):
+        for group in _batches([item for item in items if not ledger.has(condition, item)], batch):
+            for item, clip in zip(group, generate(group), strict=True):
                 record(condition, item, clip)
     for item in items:
         wanted = [] if item.scene is None else [TRUTH] if round_trip is None else [TRUTH, CEILING]
@@ -108,20 +112,34 @@ def evaluate_world(
             clip = true_clip(item)
             for condition in needed:
                 record(condition, item, clip if condition == TRUTH or round_trip is None else round_trip(clip))
-    conditions = {name: _samples(ledger, name, items) for name in (*generators, TRUTH, CEILING)}
+    voices = voice_refs(items)
+    conditions = {name: _samples(ledger, name, items, voices, task) for name in (*generators, TRUTH, CEILING)}
     if generators:
         conditions[FLOOR] = swapped(items, conditions[next(iter(generators))])
     results = {
-        group: {name: score_samples(_of_group(samples, items, group)) for name, samples in conditions.items()}
+        group: {
+            name: score_samples(_of_group(samples, items, group), [*metrics_of(group), *task_metrics(task)])
+            for name, samples in conditions.items()
+        }
         for group in ("all", *sorted({item.group for item in items}))
     }
     return write_summary(output, run, results, tuple(generators))
 
 
+def _batches(items: Sequence[WorldItem], size: int) -> Iterator[list[WorldItem]]:
+    """Items that are made at a time: of impacts and instruments together, of every other group by itself."""
+    parts: dict[str, list[WorldItem]] = {}
+    for item in items:
+        parts.setdefault(item.group if item.group in GROUPS else "", []).append(item)
+    for part in parts.values():
+        for start in range(0, len(part), size):
+            yield part[start : start + size]
+
+
 def item_metrics(item: WorldItem, percept: Percept) -> dict[str, Any]:
-    """Each metric's record for one clip, or why it is undefined."""
+    """Each metric's record for one clip, or why it is undefined; without what needs references."""
     sample = Sample(id=item.id, prompt=item.prompt, expected=item.expected, seen=percept)
-    return {metric.name: metric.update(sample) for metric in world_metrics()}
+    return {metric.name: metric.update(sample) for metric in metrics_of(item.group)}
 
 
 def swapped(items: Sequence[WorldItem], samples: Mapping[str, Sample]) -> dict[str, Sample]:
@@ -135,14 +153,30 @@ def swapped(items: Sequence[WorldItem], samples: Mapping[str, Sample]) -> dict[s
         if len(ids) < 2:
             continue
         for own, other in zip(ids, ids[1:] + ids[:1], strict=True):
-            seen = Percept(video=samples[own].percept.video, audio=samples[other].percept.audio)
-            others[own] = Sample(id=own, prompt=samples[own].prompt, expected=samples[own].expected, seen=seen)
+            first = samples[own]
+            seen = Percept(video=first.percept.video, audio=samples[other].percept.audio)
+            refs = {name: ref for name, ref in first.refs.items() if name in ("voices", "strangers", "pitches")}
+            others[own] = Sample(id=own, prompt=first.prompt, expected=first.expected, refs=refs, seen=seen)
     return others
 
 
-def _samples(ledger: Ledger, condition: str, items: Sequence[WorldItem]) -> dict[str, Sample]:
+def _samples(
+    ledger: Ledger, condition: str, items: Sequence[WorldItem], voices: Mapping[str, Mapping[str, Any]], task: TaskName
+) -> dict[str, Sample]:
+    # The times of the true clip bind where it is judged itself, and where one of its sides was given.
+    timed = condition in (TRUTH, CEILING) or task in ("a2v", "v2a")
     return {
-        item.id: Sample(id=item.id, prompt=item.prompt, expected=item.expected, seen=ledger.get(condition, item))
+        item.id: Sample(
+            id=item.id,
+            prompt=item.prompt,
+            expected=item.expected,
+            refs={
+                **voices.get(item.id, {}),
+                **(true_times(item) if timed and item.group in GROUPS else {}),
+                **ledger.measured(condition, item),
+            },
+            seen=ledger.get(condition, item),
+        )
         for item in items
         if ledger.has(condition, item)
     }

@@ -29,12 +29,19 @@ DOWNMIX = {
 
 
 def decode_sound(
-    path: Path, container: Any, stream: Any, begin: Fraction, length: Fraction | None, *, filled: bool
+    path: Path,
+    container: Any,
+    stream: Any,
+    begin: Fraction,
+    length: Fraction | None,
+    *,
+    filled: bool,
+    up_to: bool = False,
 ) -> tuple[np.ndarray, int]:
     """Sound from `begin` (seconds on the container's clock) for `length` seconds or to the end.
 
     Before the stream's beginning there is silence, and so there is after its end if `filled`; without it a part
-    that the stream does not reach is refused.
+    that the stream does not reach is refused, or with `up_to` cut short.
 
     Returns:
         float32 [1 or 2, N] in [-1, 1] and its rate in Hz.
@@ -49,7 +56,8 @@ def decode_sound(
     announced = None
     if stream.duration is not None:
         announced = round(((stream.duration + (stream.start_time or 0)) * stream.time_base - begin) * rate)
-    if not filled and announced is not None and announced < (wanted or 1):
+    shorter = up_to and not filled  # the sound may end before `length`, and nothing is filled in
+    if not filled and announced is not None and announced < (1 if shorter else wanted or 1):
         raise VivaceError(_too_short(path, announced / rate, (wanted or 1) / rate))
 
     blocks: list[np.ndarray] = [np.zeros((min(stream.codec_context.layout.nb_channels, 2), 0), np.float32)]
@@ -75,12 +83,13 @@ def decode_sound(
             f"File {str(path)!r} is truncated or damaged: {reached / rate:.3f} of {promised / rate:.3f} s of sound "
             "could be read; give an intact copy."
         )
-    if not filled and reached < (wanted or 1):
+    if not filled and reached < (1 if shorter else wanted or 1):
         raise VivaceError(_too_short(path, reached / rate, (wanted or 1) / rate))
     # Codecs fill their last block with silence: the stream's length says where the sound really ends.
     audio = np.concatenate(blocks, axis=1)[:, : announced if announced is None else max(announced, 0)]
     if wanted is not None:
-        audio = np.pad(audio[:, :wanted], ((0, 0), (0, max(0, wanted - audio.shape[1]))))
+        missing = 0 if shorter else max(0, wanted - audio.shape[1])
+        audio = np.pad(audio[:, :wanted], ((0, 0), (0, missing)))
     return np.clip(audio, -1, 1), rate
 
 

@@ -24,9 +24,12 @@ INEXACT_SLACK = Fraction(1, 2)
 
 
 def decode_pictures(
-    path: Path, container: Any, stream: Any, begin: Fraction, length: Fraction | None
+    path: Path, container: Any, stream: Any, begin: Fraction, length: Fraction | None, *, up_to: bool = False
 ) -> tuple[np.ndarray, Fraction, int]:
     """Pictures from the one shown at `begin` on, for `length` seconds or to the end.
+
+    Args:
+        up_to: whether a file may end before `length`.
 
     Returns:
         frames uint8 [T, H, W, 3], the rate, and the index of the first picture on the grid of that rate.
@@ -40,6 +43,8 @@ def decode_pictures(
     count = None if length is None else max(1, round(length * fps))
     # Pictures that the container says it has, on the grid of its average rate; some do not say.
     total = max(1, round(stream.duration * stream.time_base * fps)) if stream.duration else None
+    if up_to and count is not None and total is not None:
+        count = min(count, max(1, total - first))
     if total is not None and first + (count or 1) > total:
         raise VivaceError(
             f"File {str(path)!r} lasts {float(total / fps):.3f} s, and the asked part ends at "
@@ -56,8 +61,8 @@ def decode_pictures(
             pictures += [_as_rgb(frame, Fraction(stream.sample_aspect_ratio or 1))] * new
         if count is not None and len(pictures) >= count:
             break
-    promised = count if count is not None else (total or first) - first
-    slack = INEXACT_SLACK * fps if count is None and not _is_one_of(EXACT_FORMATS, container) else 0
+    promised = count if count is not None and not (up_to and total is None) else (total or first) - first
+    slack = INEXACT_SLACK * fps if (count is None or up_to) and not _is_one_of(EXACT_FORMATS, container) else 0
     if not pictures or len(pictures) < promised - slack:
         raise VivaceError(
             f"File {str(path)!r} is truncated or damaged: {len(pictures)} of {max(promised, 1)} pictures "

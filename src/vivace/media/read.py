@@ -24,7 +24,14 @@ from vivace.media.wav import METADATA_MARK, is_cut_short
 _CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
 
-def read_clip(path: str | Path, start: float | Fraction = 0, seconds: float | Fraction | None = None) -> Clip:
+def read_clip(
+    path: str | Path,
+    start: float | Fraction = 0,
+    seconds: float | Fraction | None = None,
+    *,
+    at_most: float | None = None,
+    pictures: bool = True,
+) -> Clip:
     """Read a clip, or the part of it that begins with the picture shown at `start` and lasts `seconds`.
 
     Pictures come at the file's average rate: where the file shows one longer, it is repeated. The sound keeps its
@@ -35,6 +42,8 @@ def read_clip(path: str | Path, start: float | Fraction = 0, seconds: float | Fr
         path: a video or sound file; without pictures `frames` is None and `fps` 24.
         start: seconds from the first picture.
         seconds: length; None reads to the end. It is rounded to a whole number of pictures.
+        at_most: instead of `seconds`, a length that a shorter file need not reach.
+        pictures: False leaves a file's pictures out.
 
     Raises:
         VivaceError: no such file, no video or sound in it, a damaged or truncated file, a part that reaches outside,
@@ -42,33 +51,45 @@ def read_clip(path: str | Path, start: float | Fraction = 0, seconds: float | Fr
     """
     path = Path(path)
     begin = _checked_time(start, "start")
-    length = None if seconds is None else _checked_time(seconds, "seconds")
+    asked = seconds if at_most is None else at_most
+    length = None if asked is None else _checked_time(asked, "seconds")
     if length == 0:
         raise VivaceError("Length 0 holds no picture; give seconds above 0.")
     with _opened(path) as container:
         frames: np.ndarray | None = None
         fps = Fraction(24)
         stream, origin = _picture_stream(container), _origin(container)
-        if stream is not None:
-            frames, fps, first = decode_pictures(path, container, stream, begin, length)
+        if stream is not None and pictures:
+            frames, fps, first = decode_pictures(path, container, stream, begin, length, up_to=at_most is not None)
             begin, length = first / fps, len(frames) / fps
     with _opened(path) as container:
         sound = _sound_stream(container)
-        if stream is None and sound is None:
-            raise VivaceError(f"File {str(path)!r} has neither pictures nor sound; give a video or sound file.")
+        if frames is None and sound is None:
+            lacks = (
+                "neither pictures nor sound; give a video or sound file" if pictures else "no sound; give one that has"
+            )
+            raise VivaceError(f"File {str(path)!r} has {lacks}.")
         audio, sample_rate = None, 16000
         if sound is not None:
-            audio, sample_rate = decode_sound(path, container, sound, origin + begin, length, filled=stream is not None)
+            audio, sample_rate = decode_sound(
+                path, container, sound, origin + begin, length, filled=frames is not None, up_to=at_most is not None
+            )
     return Clip(frames, fps, audio, sample_rate)
 
 
-def read_audio(path: str | Path, sample_rate: int = 16000, channels: int = 2) -> np.ndarray:
+def read_audio(
+    path: str | Path, sample_rate: int = 16000, channels: int = 2, longest: float | None = None
+) -> np.ndarray:
     """Read the whole sound of a file at the given rate, float32 [channels, N] in [-1, 1].
 
     Time 0 is the first picture where the file has any. Mono is doubled for two channels; more are mixed down.
 
+    Args:
+        longest: seconds beyond which a file is refused before it is decoded; None for no limit.
+
     Raises:
-        VivaceError: no such file, no sound in it, a damaged or truncated file, a rate or channel count out of range.
+        VivaceError: no such file, no sound in it, a damaged or truncated file, a rate or channel count out of range,
+            more sound than `longest`.
     """
     path = Path(path)
     check_sample_rate(sample_rate)
@@ -78,6 +99,12 @@ def read_audio(path: str | Path, sample_rate: int = 16000, channels: int = 2) ->
         stream = _sound_stream(container)
         if stream is None:
             raise VivaceError(f"File {str(path)!r} has no sound; give a sound file or a video with sound.")
+        seconds = _announced_seconds(container, stream)
+        if longest is not None and seconds > longest:
+            raise VivaceError(
+                f"File {str(path)!r} has {seconds / 60:.0f} minutes of sound, more than {longest / 60:g}; "
+                "cut out the part that matters."
+            )
         audio, rate = decode_sound(path, container, stream, _origin(container), None, filled=False)
     audio = resample(audio, rate, sample_rate)
     if len(audio) == channels:
@@ -129,6 +156,13 @@ def _picture_stream(container: Any) -> Any:
 
 def _sound_stream(container: Any) -> Any:
     return _decodable(container, list(container.streams.audio))
+
+
+def _announced_seconds(container: Any, stream: Any) -> float:
+    """How long the sound says it is (0 where it does not)."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return 0.0 if container.duration is None else container.duration / av.time_base
 
 
 def _decodable(container: Any, streams: list[Any]) -> Any:

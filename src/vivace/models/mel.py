@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FLOOR = 1e-5
+# A frame listens to half a window (512 samples at 16 kHz) on either side of its centre.
+LOOK_AHEAD = 0.032
 
 
 def _hz_to_mel(hz: Tensor) -> Tensor:

@@ -366,6 +366,9 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         eps: of all norms but the speaker's.
         audio_rope_scale: video latent frames per audio token (`Timeline.audio_rope_scale`); rope_theta: rotary base.
         speaker_dim: width of a speaker vector, or None for a model without speakers.
+        speakers_keep_text: a speaker's token is added to the text's at its place, which tells whose words it goes with,
+            instead of replacing it (ours; in the release two speakers could change places without any effect, because
+            cross-attention knows no positions).
         split_norm_ffn: double blocks hold a cross-attention norm and a feed-forward per modality (not in the release).
         trained_with: hashes of the codecs and the text encoder that it was trained with.
 
@@ -400,6 +403,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         rope_theta: float = 10000.0,
         speaker_dim: int | None = 192,
         split_norm_ffn: bool = False,
+        speakers_keep_text: bool = False,
         trained_with: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -484,8 +488,11 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         if self.speaker_embedding is not None and any(positions):
             spoken = self.speaker_embedding(torch.cat(list(speakers)).to(features))
             samples = [sample for sample, places in enumerate(positions) for _ in places]
-            where = (torch.tensor(samples), torch.tensor([p for places in positions for p in places]))
-            tokens = tokens.index_put(tuple(w.to(tokens.device) for w in where), spoken.to(tokens.dtype))
+            places = torch.tensor([p for places in positions for p in places], device=tokens.device)
+            where = (torch.tensor(samples, device=tokens.device), places)
+            if config.speakers_keep_text:
+                spoken = spoken + F.layer_norm(tokens[where], tokens.shape[-1:])
+            tokens = tokens.index_put(where, spoken.to(tokens.dtype))
 
         contexts = (*self.double_contexts, *self.single_contexts, *self.double_final_contexts)
         keys_values = tuple(layers(tokens) for layers in contexts)

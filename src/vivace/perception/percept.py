@@ -10,10 +10,15 @@ import numpy as np
 
 from vivace.media import Clip
 from vivace.perception.bounces import Turn, bounces
+from vivace.perception.camera import CameraMotion
+from vivace.perception.lips import Mouth
 from vivace.perception.mallets import head_path
 from vivace.perception.materials import floor_material
 from vivace.perception.onsets import Onset, detect_onsets
+from vivace.perception.passing import PassingHeard, PassingSeen
+from vivace.perception.scenery import Scenery, ShotSeen, Soundscape
 from vivace.perception.sounds import classify, clip_kind
+from vivace.perception.speech import Span, Speech
 from vivace.perception.strokes import strokes
 from vivace.perception.thresholds import Thresholds, thresholds
 from vivace.perception.tracks import Track, coloured_tracks, parts_of_one
@@ -58,12 +63,18 @@ class Thing:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the picture shows: impacts in order of time, coloured things (largest first), the floor's material."""
+    """What the picture shows: impacts in order of time, coloured things (largest first), the floor's material.
+
+    What has not been looked for is None: mouths (from left to right, and their pictures per second), scenery.
+    """
 
     impacts: tuple[Impact, ...]
     things: tuple[Thing, ...]
     mallet: bool
     floor: str | None
+    rate: float | None = None
+    mouths: tuple[Mouth, ...] | None = None
+    scenery: Scenery | None = None
 
     @property
     def row_of_bars(self) -> bool:
@@ -89,11 +100,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Heard:
-    """What is heard: onsets in order of time, the kind of each and of all together (None in silence)."""
+    """What is heard: onsets in order of time, the kind of each and of all together (None in silence).
+
+    What has not been listened for is None: speech, soundscape.
+    """
 
     onsets: tuple[Onset, ...]
     kinds: tuple[str, ...]
     kind: str | None
+    speech: Speech | None = None
+    soundscape: Soundscape | None = None
 
 
 @dataclass(frozen=True)
@@ -187,27 +203,67 @@ def _thing(parts: list[Track], moves: bool, screen: _Screen) -> Thing:
     return Thing(colour=largest.colour, moves=moves, x=screen.x(float(x)), y=screen.y(float(y)), size=share)
 
 
+# What may not have been looked for; left out of the stored form, then.
+_OPTIONAL = ("rate", "mouths", "scenery", "speech", "soundscape")
+
+
 def percept_to_json(percept: Percept) -> dict[str, Any]:
     """Plain lists and numbers, rounded to a tenth of a millisecond and a ten-thousandth of the screen."""
-    return {name: side for name, side in _plain(dataclasses.asdict(percept)).items() if side is not None}
+    stored: dict[str, Any] = _plain(dataclasses.asdict(percept))
+    return {
+        name: {key: value for key, value in side.items() if value is not None or key not in _OPTIONAL}
+        for name, side in stored.items()
+        if side is not None
+    }
 
 
 def percept_from_json(stored: dict[str, Any]) -> Percept:
     """What `percept_to_json` gave."""
     seen, heard = stored.get("video"), stored.get("audio")
-    return Percept(
-        video=None
-        if seen is None
-        else Seen(
-            impacts=tuple(Impact(**impact) for impact in seen["impacts"]),
-            things=tuple(Thing(**thing) for thing in seen["things"]),
-            mallet=seen["mallet"],
-            floor=seen["floor"],
+    return Percept(video=None if seen is None else _seen(seen), audio=None if heard is None else _heard(heard))
+
+
+def _seen(stored: dict[str, Any]) -> Seen:
+    mouths, scenery = stored.get("mouths"), stored.get("scenery")
+    return Seen(
+        impacts=tuple(Impact(**impact) for impact in stored["impacts"]),
+        things=tuple(Thing(**thing) for thing in stored["things"]),
+        mallet=stored["mallet"],
+        floor=stored["floor"],
+        rate=stored.get("rate"),
+        mouths=None if mouths is None else tuple(Mouth(**{**m, "opening": tuple(m["opening"])}) for m in mouths),
+        scenery=None
+        if scenery is None
+        else Scenery(
+            shots=tuple(ShotSeen(shot["start"], tuple(shot["colours"])) for shot in scenery["shots"]),
+            camera=CameraMotion(**scenery["camera"]),
+            passing=None if scenery["passing"] is None else PassingSeen(**scenery["passing"]),
         ),
-        audio=None
-        if heard is None
-        else Heard(tuple(Onset(**onset) for onset in heard["onsets"]), tuple(heard["kinds"]), heard["kind"]),
     )
+
+
+def _heard(stored: dict[str, Any]) -> Heard:
+    speech, soundscape = stored.get("speech"), stored.get("soundscape")
+    return Heard(
+        tuple(Onset(**onset) for onset in stored["onsets"]),
+        tuple(stored["kinds"]),
+        stored["kind"],
+        speech=None
+        if speech is None
+        else Speech(tuple(_span(span) for span in speech["spans"]), tuple(speech["opening"])),
+        soundscape=None
+        if soundscape is None
+        else Soundscape(
+            **{
+                **soundscape,
+                "passing": None if soundscape["passing"] is None else PassingHeard(**soundscape["passing"]),
+            }
+        ),
+    )
+
+
+def _span(stored: dict[str, Any]) -> Span:
+    return Span(**{**stored, **{name: tuple(stored[name]) for name in ("words", "starts", "voice")}})
 
 
 def _plain(value: Any) -> Any:

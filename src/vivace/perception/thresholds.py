@@ -151,6 +151,181 @@ class FloorThresholds:
 
 
 @dataclass(frozen=True)
+class CutThresholds:
+    """Hard cuts.
+
+    Args:
+        cells: the picture is a grid of so many by so many cells.
+        reach: pictures before and after a cut that are compared.
+        level: a cell whose mean colour differs by more than this (0 to 255, mean of RGB) has changed.
+        share: at a cut more than this share of the cells has changed.
+    """
+
+    cells: int = 12
+    reach: int = 3
+    level: float = 6.0
+    share: float = 0.55
+
+
+@dataclass(frozen=True)
+class CameraThresholds:
+    """The camera's move.
+
+    Args:
+        side: pictures are made this small, shorter side in pixels.
+        blur: standard deviation of their smoothing, pixels.
+        step: pictures between two that are compared.
+        rounds: of reweighted least squares.
+        change: a pixel's change that is not yet remarkable, 0 to 255.
+        least_pan: a pan goes at least this far, picture widths.
+        least_zoom: a zoom changes sizes by at least this, natural logarithm.
+    """
+
+    side: int = 64
+    blur: float = 1.0
+    step: int = 4
+    rounds: int = 8
+    change: float = 0.3
+    least_pan: float = 0.055
+    least_zoom: float = 0.08
+
+
+@dataclass(frozen=True)
+class SilenceThresholds:
+    """Silence.
+
+    Args:
+        stretch: length of the stretches whose loudest counts, seconds.
+        level: a clip in which it stays under this is silent, dBFS.
+    """
+
+    stretch: float = 0.05
+    level: float = -50.0
+
+
+@dataclass(frozen=True)
+class AmbienceThresholds:
+    """Ambient sounds by their spectra.
+
+    Args:
+        templates: name -> mean features of true clips, as `vivace.perception.ambience.ambience_features` gives them.
+        scale: standard deviation of each feature among clips of one name.
+        farthest: a clip farther than this from every template has none of these sounds.
+        silence: a clip that never exceeds this has none either.
+    """
+
+    templates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    scale: tuple[float, ...] = ()
+    farthest: float = 3.0
+    silence: float = 1e-3
+
+
+@dataclass(frozen=True)
+class PassingThresholds:
+    """Passing vehicles.
+
+    Args:
+        hop: stretches whose level on either side is compared, seconds.
+        pan_range: as of `OnsetThresholds`.
+        silence: power under which there is no sound.
+        lasting, least_lasting: for at least this share of the time its power is above this share of the greatest.
+        slowest, fastest: speeds looked for in the levels, half pictures per second.
+        side: a passing is heard at least this far to both sides, in half pictures.
+        unexplained: at most this share of the sound's way is not a passing at constant speed.
+        bias: constant subtracted from the time by the levels, seconds (what comes from the sides comes late).
+        distance: of the listener from the lane, metres (the world's own, `vivace.world.vehicle.DISTANCE`).
+        slow, fast, speeds: speeds looked for in the pitch, m/s, and how many.
+        moment_step, moments: spacing (seconds) of the moments looked at in the pitch, and how many to either side.
+        sharper: undoing the passing makes the spectrum sharper by at least this factor.
+        least_way: a thing that passes moves by this in the length of the clip, picture widths.
+        least_crossing: and is seen to move by this.
+    """
+
+    hop: float = 0.02
+    pan_range: float = 0.92
+    silence: float = 1e-9
+    lasting: float = 1e-3
+    least_lasting: float = 0.8
+    slowest: float = 0.6
+    fastest: float = 5.5
+    side: float = 0.3
+    unexplained: float = 0.2
+    bias: float = 0.0026
+    distance: float = 7.0
+    slow: float = 4.0
+    fast: float = 28.0
+    speeds: int = 9
+    moment_step: float = 0.06
+    moments: int = 4
+    sharper: float = 1.2
+    least_way: float = 0.9
+    least_crossing: float = 0.1
+
+
+@dataclass(frozen=True)
+class FaceThresholds:
+    """Faces; lengths in shorter picture sides.
+
+    Args:
+        smallest, largest, steps: half widths of heads looked for, and how many.
+        least: score of the template from which there is a face.
+        looks: pictures of a clip that are looked at.
+        share: a face is found in at least this share of them.
+    """
+
+    smallest: float = 0.13
+    largest: float = 0.27
+    steps: int = 8
+    least: float = 0.4
+    looks: int = 7
+    share: float = 0.5
+
+
+@dataclass(frozen=True)
+class LipThresholds:
+    """Lips.
+
+    Args:
+        unlike: a pixel that differs from the skin (or beard) beside the mouth by this much begins to be lips, 0 to 255.
+        other: and by this much is no skin.
+        gain: from the height of what is no skin, in half head widths, to the opening (0 to 1).
+    """
+
+    unlike: float = 10.0
+    other: float = 32.0
+    gain: float = 2.4
+
+
+@dataclass(frozen=True)
+class LipSyncThresholds:
+    """Lips against voice.
+
+    Args:
+        bands, rest: from the loudness of each band to how open the mouth sounds.
+        moves: a mouth whose opening has a larger standard deviation moves.
+        farthest: lag that is looked for, seconds.
+        bias: constant subtracted from the lag, seconds.
+    """
+
+    bands: tuple[float, ...] = ()
+    rest: float = 0.0
+    moves: float = 0.08
+    farthest: float = 0.25
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class SpeechThresholds:
+    """Speech.
+
+    Args:
+        gap: a pause longer than this parts two spans, seconds.
+    """
+
+    gap: float = 0.11
+
+
+@dataclass(frozen=True)
 class Thresholds:
     """All frozen settings and where they come from."""
 
@@ -161,6 +336,15 @@ class Thresholds:
     mallets: MalletThresholds
     strokes: StrokeThresholds
     floors: FloorThresholds
+    cuts: CutThresholds
+    camera: CameraThresholds
+    silence: SilenceThresholds
+    ambience: AmbienceThresholds
+    passing: PassingThresholds
+    faces: FaceThresholds
+    lips: LipThresholds
+    lip_sync: LipSyncThresholds
+    speech: SpeechThresholds
     provenance: dict[str, Any]
 
 
@@ -176,6 +360,15 @@ def thresholds() -> Thresholds:
         mallets=MalletThresholds(**stored["mallets"]),
         strokes=StrokeThresholds(**stored["strokes"]),
         floors=FloorThresholds(**stored["floors"]),
+        cuts=CutThresholds(**stored["cuts"]),
+        camera=CameraThresholds(**stored["camera"]),
+        silence=SilenceThresholds(**stored["silence"]),
+        ambience=AmbienceThresholds(**stored["ambience"]),
+        passing=PassingThresholds(**stored["passing"]),
+        faces=FaceThresholds(**stored["faces"]),
+        lips=LipThresholds(**stored["lips"]),
+        lip_sync=LipSyncThresholds(**stored["lip_sync"]),
+        speech=SpeechThresholds(**stored["speech"]),
         provenance=stored["provenance"],
     )
 
@@ -187,5 +380,6 @@ def fingerprint() -> str:
     stored = json.loads((room / "thresholds.json").read_text(encoding="utf-8"))
     stored.pop("provenance")
     digest = hashlib.sha256(json.dumps(stored, sort_keys=True).encode())
-    digest.update((room / "sounds.safetensors").read_bytes())
+    for weights in ("sounds.safetensors", "faces.safetensors"):
+        digest.update((room / weights).read_bytes())
     return digest.hexdigest()[:16]

@@ -16,6 +16,18 @@ from vivace.errors import VivaceError
 from vivace.sampling.presets import OFFICIAL, Frozen, Preset
 from vivace.timeline import MAX_SECONDS
 
+TaskName = Literal["t2av", "t2v", "t2a", "ti2av", "a2v", "v2a", "extend"]
+# What each task is, as it stands in a sentence.
+TASKS: dict[TaskName, str] = {
+    "t2av": "make pictures and sound from text",
+    "t2v": "make pictures without sound",
+    "t2a": "make sound without pictures",
+    "ti2av": "begin with a given picture",
+    "a2v": "make pictures for a given sound",
+    "v2a": "make sound for given pictures",
+    "extend": "continue a clip",
+}
+
 
 class Capabilities(Frozen):
     """A model's abilities; the defaults are those of the published model.
@@ -29,7 +41,13 @@ class Capabilities(Frozen):
         lengths: lengths in seconds that it was trained at; others are possible and announced.
         smallest_side, largest_side: limits of a picture's sides (pixels).
         longest_seconds: limit of a clip's length.
-        first_frame: how a given first picture is shown to it (`vivace.sampling.loop`), "none" where it cannot use one.
+        tasks: what it has learned to do.
+        first_frame: how what is given (a first picture, a side, a tail) is shown to it (`vivace.sampling.loop`); "none"
+            where it cannot use a first picture.
+        context_seconds: how much of a clip's end it is shown to continue it.
+        most_spans: speech spans that a prompt may have.
+        unknown_voice: what stands at a span whose voice is not given: the learned "null" token, or the "marker"'s own
+            text feature, as in the published program.
         presets: sampling presets by name.
         preset: the name of the default one.
         knows: one line for people on what its world contains, or None for a model of everything.
@@ -46,7 +64,11 @@ class Capabilities(Frozen):
     smallest_side: int = 64
     largest_side: int = 2048
     longest_seconds: float = Field(10.0, gt=0, le=MAX_SECONDS)
+    tasks: tuple[TaskName, ...] = ("t2av", "t2v", "t2a", "ti2av")
     first_frame: Literal["held", "overwritten", "noised", "none"] = "overwritten"
+    context_seconds: float = Field(0.75, gt=0, le=10)
+    most_spans: int = Field(16, ge=0)
+    unknown_voice: Literal["null", "marker"] = "marker"
     presets: dict[str, Preset] = Field(default_factory=lambda: {"official": OFFICIAL})
     preset: str = "official"
     knows: str | None = None
@@ -81,6 +103,14 @@ class Capabilities(Frozen):
             raise VivaceError(f"Preset {name!r} is unknown to {self.name}; use one of {', '.join(self.presets)}.")
         return self.presets[name]
 
+    def check_task(self, task: TaskName) -> None:
+        """Raises VivaceError for a task that the model has not learned."""
+        if task not in self.tasks or (task == "ti2av" and self.first_frame == "none"):
+            learned = [name for name in TASKS if name in self.tasks and (name, self.first_frame) != ("ti2av", "none")]
+            raise VivaceError(
+                f"{self.name} has not learned to {TASKS[task]}; it can {', or '.join(TASKS[name] for name in learned)}."
+            )
+
     def check_rate(self, fps: float) -> float:
         """The rate itself.
 
@@ -108,19 +138,26 @@ class Capabilities(Frozen):
 
     def check_size(self, width: int, height: int, multiple: int) -> None:
         """Raises VivaceError unless both sides are multiples of `multiple` within the model's limits."""
-        low = -(-self.smallest_side // multiple) * multiple
-        high = self.largest_side // multiple * multiple
+        low, high = self._sides(multiple)
         for name, side in (("width", width), ("height", height)):
             if isinstance(side, bool) or not isinstance(side, int):
                 raise VivaceError(f"{name} {side!r} is not a whole number; give one such as {self.width}.")
             if side % multiple or not low <= side <= high:
-                below = min(max(side // multiple * multiple, low), high)
-                above = min(max(-(-side // multiple) * multiple, low), high)
+                below = self.nearest_side(side // multiple * multiple, multiple)
+                above = self.nearest_side(-(-side // multiple) * multiple, multiple)
                 nearest = f"{below}" if below == above else f"{below} or {above}"
                 raise VivaceError(
                     f"{name} {side} is not possible with {self.name}: sides are multiples of {multiple} "
                     f"from {low} to {high}; the nearest is {nearest}."
                 )
+
+    def _sides(self, multiple: int) -> tuple[int, int]:
+        return -(-self.smallest_side // multiple) * multiple, self.largest_side // multiple * multiple
+
+    def nearest_side(self, side: int, multiple: int) -> int:
+        """The possible side of a picture that is nearest to `side` (pixels)."""
+        low, high = self._sides(multiple)
+        return min(max(round(side / multiple) * multiple, low), high)
 
     def notes(self, prompt: str, width: int, height: int, seconds: float, video: bool) -> list[str]:
         """Sentences that a user should see: what is asked for outside of what the model was trained on."""

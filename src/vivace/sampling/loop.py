@@ -95,6 +95,8 @@ def denoise(
         Latents in float32, of the noise's shapes.
     """
     given = given or AV()
+    # A side that is known to its end is shown, never stepped: it costs no guidance branch and comes back as it is.
+    moving = frozenset(m for m, _ in noise.items() if not _is_whole(given.get(m)))
     latents = noise.map(lambda x: x.float())
     groups = _grouped(rule.needed(), contexts, together)
     for index in range(table.steps):
@@ -103,13 +105,25 @@ def denoise(
         predictions: dict[str, AV[Tensor]] = {}
         for group in groups:
             predictions.update(_evaluate(network, group, latents, times))
-        latents = solver.step(rule.combine(predictions), latents, index)
+        velocity = _only(moving, rule.combine(predictions))
+        stepped = solver.step(velocity, _only(moving, latents), index)
+        latents = AV(*(stepped.get(m) if m in moving else latents.get(m) for m in _SIDES))
         if on_step is not None:
             # A caller sees what it would get: the known part in its final form.
             shown = latents if policy == "overwritten" else _with_given(latents, noise, given, "held", 0.0)
             replaced = on_step(Step(index, table.steps, float(table.timesteps[index]), shown))
             latents = latents if replaced is None else replaced
-    return latents if policy == "overwritten" else _with_given(latents, noise, given, "held", 0.0)
+    if policy == "overwritten":
+        given = AV(*(None if m in moving else given.get(m) for m in _SIDES))
+    return _with_given(latents, noise, given, "held", 0.0)
+
+
+def _is_whole(part: Given | None) -> bool:
+    return part is not None and bool(part.known.all())
+
+
+def _only(sides: frozenset[Modality], pair: AV[Tensor]) -> AV[Tensor]:
+    return AV(*(pair.get(m) if m in sides else None for m in _SIDES))
 
 
 _SIDES: tuple[Modality, Modality] = ("video", "audio")
@@ -179,6 +193,8 @@ def _timesteps(
         return None
     if part is None or policy == "noised":
         return torch.full((len(x),), timestep, device=x.device)
+    if _is_whole(part):
+        return torch.zeros(len(x), device=x.device)
     known = part.known.to(x.device).expand(x.shape)
     # A token is known where its whole patch is; known parts are made of whole patches, so one corner tells.
     tokens = known[:, 0, :: patch_size[0], :: patch_size[1], :: patch_size[2]] if modality == "video" else known[..., 0]

@@ -16,6 +16,7 @@ from vivace.models.codecs import audio_tokens, decode_mel, encode_audio
 from vivace.models.mel import log_mel
 from vivace.models.vocoder import IstftVocoder
 from vivace.training.checkpoint import latest_checkpoint, load_weights
+from vivace.training.codec_files import start_from
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
 
@@ -36,6 +37,7 @@ class AudioCodecRecipe(BaseModel):
     clips: list[Path] = Field(description="folders of rendered clip shards")
     validation: Path = Field(description="a folder of held-out clip shards")
     validation_clips: int = Field(32, gt=0)
+    start_from: Path | None = Field(None, description="a folder with an `audio_vae` and a `vocoder` to begin with")
     model: dict[str, Any] = Field(description="configuration of AutoencoderKLLTX2Audio")
     vocoder: dict[str, Any] = Field(default_factory=dict, description="configuration of IstftVocoder")
     batch: int = Field(4, gt=0)
@@ -112,8 +114,12 @@ class AudioCodecObjective:
         self.validation = ShardReader(recipe.validation)
         torch.manual_seed(recipe.seed)
         self.audio_vae = AutoencoderKLLTX2Audio(**recipe.model)
-        _start_at_scale(self.audio_vae)
         self.vocoder = IstftVocoder(**recipe.vocoder)
+        if recipe.start_from:
+            start_from(self.audio_vae, recipe.start_from / "audio_vae")
+            start_from(self.vocoder, recipe.start_from / "vocoder")
+        else:
+            _start_at_scale(self.audio_vae)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"audio_vae": self.audio_vae, "vocoder": self.vocoder}
@@ -122,7 +128,7 @@ class AudioCodecObjective:
         named = [*self.audio_vae.named_parameters(), *self.vocoder.named_parameters()]
         matrices, rest = split_parameters(named, ("conv_in", "conv_out", "depthwise", "head"))
         return {
-            "muon": Muon(matrices, lr=self.recipe.muon_rate),
+            "muon": Muon(matrices, lr=self.recipe.muon_rate, dtype=self.recipe.loop.dtype),
             "adamw": torch.optim.AdamW(rest, lr=self.recipe.adamw_rate, betas=(0.8, 0.99), weight_decay=0.0),
         }
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from vivace.data.fingerprint import weights_hash
 from vivace.errors import VivaceError
+from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.models.vocoder import IstftVocoder
 
 VOCODERS = {"IstftVocoder": IstftVocoder, "LTX2Vocoder": LTX2Vocoder}
@@ -39,6 +40,16 @@ def load_vocoder(folder: Path) -> nn.Module:
     return _load(VOCODERS[name], folder)
 
 
+def load_speaker_encoder(folder: Path, device: str = "cpu") -> NanoSpeakerEncoder:
+    """The speaker encoder in fp32, for inference.
+
+    Raises:
+        VivaceError: the folder holds none.
+    """
+    encoder: NanoSpeakerEncoder = _load(NanoSpeakerEncoder, folder).to(device)
+    return encoder
+
+
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
@@ -58,6 +69,21 @@ def _load(kind: Any, folder: Path) -> Any:
             f"Codec {str(folder)!r} cannot be loaded ({str(error).splitlines()[0]}); export it anew."
         ) from None
     return codec.eval().requires_grad_(False)
+
+
+def start_from(codec: nn.Module, folder: Path) -> None:
+    """Give a codec that is about to be trained the weights of a stored one.
+
+    Raises:
+        VivaceError: the folder holds no codec of its class and configuration.
+    """
+    stored = _load(type(codec), folder)
+    try:
+        codec.load_state_dict(stored.state_dict())
+    except RuntimeError:
+        raise VivaceError(
+            f"Codec {str(folder)!r} has another configuration than the recipe's; take its own or start without it."
+        ) from None
 
 
 def check_codecs(codecs: dict[str, nn.Module], expected: dict[str, str]) -> None:

@@ -10,14 +10,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
-from torch import Tensor
+from torch import Tensor, nn
 
+from vivace.conditioning.voices import recording, speaker_vectors
 from vivace.data.fingerprint import weights_hash
 from vivace.data.shards import MAX_BYTES, ShardHeader, ShardReader, ShardWriter
 from vivace.models.codecs import encode_audio, encode_video
 from vivace.training.clips import ClipPlan, SceneSource, from_int16, plan_clips, render_clip
-from vivace.training.codec_files import load_codecs
+from vivace.training.codec_files import load_codecs, load_speaker_encoder
 from vivace.training.workers import available_workers, clip_progress, ordered_map
+from vivace.world import Scene, voice_references
+from vivace.world.speech import SPEECH_RATE
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -46,6 +49,9 @@ class EncodeRecipe(BaseModel):
     vae: Path = Field(description="folder of the video codec")
     audio_vae: Path = Field(description="folder of the audio codec")
     store: Literal["fp16", "bf16", "fp32"] = Field(default="fp16", description="type of the stored latents")
+    speaker_encoder: Path | None = Field(
+        default=None, description="folder of the speaker encoder; speaker vectors are stored where it is given"
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
     batch: int = Field(default=4, gt=0, description="clips that one worker takes at a time")
@@ -59,6 +65,9 @@ class _Encoder:
     def __init__(self, recipe: EncodeRecipe) -> None:
         self.recipe = recipe
         self.vae, self.audio_vae = load_codecs(recipe.vae, recipe.audio_vae, recipe.device)
+        self.speaker_encoder = (
+            None if recipe.speaker_encoder is None else load_speaker_encoder(recipe.speaker_encoder, recipe.device)
+        )
         self.reader = ShardReader(recipe.source.folder, "clips") if isinstance(recipe.source, ClipFolder) else None
 
     def clip(self, job: int | ClipPlan) -> tuple[str, dict[str, Any], np.ndarray, np.ndarray]:
@@ -89,8 +98,17 @@ class _Encoder:
                 row = {key: value for key, value in row.items() if key not in ("id", "shard")}
                 grid = dict(zip(("latent_frames", "latent_height", "latent_width"), video.shape[2:], strict=True))
                 tensors = {"video": video[place].clone(), "audio": audio[place].clone()}
+                if self.speaker_encoder is not None:
+                    tensors["speakers"] = self._speakers(row)
                 results[index] = (name, tensors, row | grid)
         return [results[index] for index in range(len(clips))]
+
+    def _speakers(self, row: dict[str, Any]) -> Tensor:
+        """A vector for each speech span, from other words of the same voice. [spans, dim] float32"""
+        assert self.speaker_encoder is not None
+        references = voice_references(Scene.from_json(row["scene"])) if row.get("scene") else []
+        heard = [recording(sound, SPEECH_RATE, f"Reference of {row['seed']}") for sound in references]
+        return speaker_vectors(self.speaker_encoder, heard, self.speaker_encoder.dim, self.recipe.device).cpu()
 
     def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor, Tensor]:
         """[B, T, H, W, 3], [B, 2, N] -> [B, C, t, h, w], [B, L, D]"""
@@ -141,7 +159,11 @@ def run_encode(recipe: EncodeRecipe, run: Path) -> dict[str, float]:
     Raises:
         VivaceError: codecs that are not there, or latents of other codecs in `output`.
     """
-    codecs = dict(zip(("vae", "audio_vae"), load_codecs(recipe.vae, recipe.audio_vae), strict=True))
+    codecs: dict[str, nn.Module] = dict(
+        zip(("vae", "audio_vae"), load_codecs(recipe.vae, recipe.audio_vae), strict=True)
+    )
+    if recipe.speaker_encoder is not None:
+        codecs["speaker_encoder"] = load_speaker_encoder(recipe.speaker_encoder)
     header = ShardHeader(
         "latents",
         {

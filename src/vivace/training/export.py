@@ -19,7 +19,7 @@ from vivace.models.nava import NavaTransformer
 from vivace.pipelines.capabilities import Capabilities
 from vivace.pipelines.nava import NavaPipeline
 from vivace.training.checkpoint import load_weights
-from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
+from vivace.training.codec_files import check_codecs, load_codecs, load_speaker_encoder, load_vocoder
 from vivace.training.joint import JointRecipe, build_text_encoder
 from vivace.training.validate import scheduler_of
 
@@ -38,6 +38,7 @@ class ExportRecipe(BaseModel):
     vae: Path
     audio_vae: Path
     vocoder: Path
+    speaker_encoder: Path | None = Field(default=None, description="that of the latents, where they hold voices")
     capabilities: dict[str, Any] = Field(description="what the model can do, as model_index.json says it")
     records: dict[str, Path] = Field(default_factory=dict, description="further runs whose records are kept, by name")
     output: Path
@@ -54,8 +55,12 @@ def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
     codecs: dict[str, nn.Module] = dict(
         zip(("vae", "audio_vae"), load_codecs(recipe.vae, recipe.audio_vae), strict=True)
     )
-    latents = ShardReader(trained.validation.latents, "latents").header.metadata
-    check_codecs(codecs, latents["codecs"])
+    if recipe.speaker_encoder is not None:
+        codecs["speaker_encoder"] = load_speaker_encoder(recipe.speaker_encoder)
+    expected = ShardReader(trained.validation.latents, "latents").header.metadata["codecs"]
+    if "speaker_encoder" in expected and recipe.speaker_encoder is None:
+        raise VivaceError("The run learned voices; name the speaker_encoder that its latents were made with.")
+    check_codecs(codecs, expected)
     text_encoder = build_text_encoder(trained.text_encoder)
     text_encoder.load_state_dict(load_weights(checkpoint, "text_encoder", ema=True))
     hashes = {

@@ -16,7 +16,7 @@ from vivace.models.nava import NavaContext, NavaTransformer, grid_of
 from vivace.pair import AV
 from vivace.sampling.flow import Times, add_noise, sample_from_table, sample_logit_normal, velocity_target
 from vivace.sampling.schedules import train_table
-from vivace.training.tasks import Stream, Task, clean_mask, noisy_part, show_clean, stream, token_timesteps
+from vivace.training.tasks import Stream, clean_mask, noisy_part, show_clean, stream, token_timesteps
 from vivace.world import Scene, caption
 
 
@@ -87,24 +87,23 @@ def flow_errors(
     clean: AV[Tensor],
     noise: AV[Tensor],
     times: AV[Times],
-    task: Task,
+    known: AV[int],
     context: NavaContext,
     exchange: bool,
 ) -> AV[Tensor]:
     """Each sample's mean squared velocity error in float32 over the positions that are generated.
 
     Args:
-        clean: latents of both modalities; those that the task calls absent are left out.
+        clean: latents of both modalities.
         noise: of the same shapes.
+        known: positions of each side that are shown clean, from its beginning on (`Task.known`); a side that is None
+            here is left out.
 
     Returns:
-        [B] for each modality that the task generates.
+        [B] for each modality of which something is generated.
     """
-    states = task.sides()
-    shown = AV(
-        *(value if state else None for value, state in ((clean.video, states.video), (clean.audio, states.audio)))
-    )
-    masks = states.map(clean_mask, shown)
+    shown = known.map(lambda _, x: x, clean)
+    masks = known.map(clean_mask, shown)
 
     def noised(x: Tensor, n: Tensor, t: Times, mask: Tensor) -> Tensor:
         return show_clean(add_noise(x, n, t.sigmas.to(x.device)), x, mask)
@@ -120,10 +119,6 @@ def flow_errors(
         wrong = noisy_part(v.float() - velocity_target(x, n), mask)
         return wrong.square().flatten(1).mean(1)
 
-    errors = output.map(error, shown, noise, masks)
-    return AV(
-        *(
-            value if state != "given" else None
-            for value, state in ((errors.video, states.video), (errors.audio, states.audio))
-        )
-    )
+    wanted = dict(masks.items())
+    made = AV(**{side: v for side, v in output.items() if not wanted[side].all()})
+    return made.map(error, shown, noise, masks)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
 
-from vivace.data.latents import LatentBatch, LatentMixture, LatentSource, shared_codecs
+from vivace.data.latents import Feed, LatentBatch, LatentSource, shared_codecs
 from vivace.data.prefetch import Prefetch
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
@@ -24,6 +24,7 @@ from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
 from vivace.training.tasks import Dropout, Stream, Task, drop_voices, dropped_texts, exchanges, pick_task, stream
 from vivace.training.validate import Sampler, SampleSettings, held_out_losses
+from vivace.training.warm_start import start_from
 
 # Muon is for the matrices inside blocks. What meets the outside, and tables that are looked up, stay with AdamW.
 ADAMW_NAMES = (
@@ -52,6 +53,24 @@ class Stage(BaseModel):
     times: TimeSettings = TimeSettings()
     audio_weight: float = Field(default=0.2, ge=0, description="coefficient of the audio loss (NAVA: 0.2)")
     video_weight: float = Field(default=1.0, ge=0, description="coefficient of the video loss")
+
+    @property
+    def sorted(self) -> bool:
+        """Whether some tasks have sources of their own."""
+        return any(source.tasks for source in self.sources)
+
+    @model_validator(mode="after")
+    def _tasks_and_sources_meet(self) -> Stage:
+        names = [task.name for task in self.tasks]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stage {self.name!r} has two tasks of one name; rename one")
+        unknown = sorted({name for source in self.sources for name in source.tasks} - set(names))
+        if unknown:
+            raise ValueError(f"a source of stage {self.name!r} is for task {unknown[0]!r}, which the stage lacks")
+        for name in names:
+            if not any(source.serves(name) for source in self.sources):
+                raise ValueError(f"task {name!r} of stage {self.name!r} has no source; add one that serves it")
+        return self
 
 
 class OptimizerSettings(BaseModel):
@@ -87,7 +106,9 @@ class JointRecipe(BaseModel):
     text_encoder: dict[str, Any] = Field(description="configuration of UMT5EncoderModel")
     train_text_encoder: bool = True
     start_from: Path | None = Field(
-        default=None, description="model folder whose transformer and text encoder are taken on"
+        default=None,
+        description="model folder, or run of this unit, whose transformer and text encoder are taken on; the first may "
+        "lack all that only sound uses",
     )
     optimizer: OptimizerSettings = OptimizerSettings()
     stages: tuple[Stage, ...] = Field(min_length=1)
@@ -119,6 +140,7 @@ class Prepared:
 
     stage: Stage
     task: Task
+    known: AV[int]
     batch: LatentBatch
     captions: list[str]
     dropped: np.ndarray
@@ -138,32 +160,29 @@ class JointObjective:
     def __init__(self, recipe: JointRecipe, run: Path) -> None:
         self.recipe = recipe
         self.device = recipe.loop.device
-        self.mixtures = [
-            LatentMixture(stage.sources, recipe.seed + number) for number, stage in enumerate(recipe.stages)
-        ]
+        self.feeds = [self._feed(number) for number in range(len(recipe.stages))]
         self.held_out = ShardReader(recipe.validation.latents, "latents")
-        self.codecs = shared_codecs([*(r for mixture in self.mixtures for r in mixture.readers), self.held_out])
+        self.codecs = shared_codecs([*(r for feed in self.feeds for r in feed.readers), self.held_out])
         self.tokenizer = ByT5Tokenizer()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(stream(recipe.seed, Stream.INITIAL).integers(2**62)))
             self.transformer = NavaTransformer(**recipe.transformer)
             self.text_encoder = build_text_encoder(recipe.text_encoder)
         if recipe.start_from is not None:
-            self._start_from(recipe.start_from)
+            for name, module in self.modules().items():
+                start_from(recipe.start_from, name, module)
         self.text_encoder.requires_grad_(recipe.train_text_encoder)
         self.prepared = Prefetch(self.prepare, recipe.loop.steps * recipe.loop.accumulate)
         samples = recipe.validation.samples
         self.sampler = None if samples is None else Sampler(samples, self.codecs, run, self.device)
 
-    def _start_from(self, folder: Path) -> None:
-        for name, module in self.modules().items():
-            try:
-                kind: Any = type(module)
-                found = kind.from_pretrained(folder / name, torch_dtype=torch.float32)
-                module.load_state_dict(found.state_dict())
-            except (OSError, ValueError, RuntimeError) as error:
-                reason = str(error).splitlines()[0]
-                raise VivaceError(f"start_from {str(folder)!r} does not fit: {name}: {reason}; correct it.") from None
+    def _feed(self, number: int) -> Feed:
+        """Batches of a stage, whose first micro-step counts all those before it."""
+        stage, accumulate = self.recipe.stages[number], self.recipe.loop.accumulate
+        first = accumulate * sum(earlier.steps for earlier in self.recipe.stages[:number])
+        seed, steps = self.recipe.seed, stage.steps * accumulate if stage.sorted else 0
+        names = [pick_task(stage.tasks, seed, first + step).name for step in range(steps)]
+        return Feed(stage.sources, names, seed + number)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"transformer": self.transformer, "text_encoder": self.text_encoder}
@@ -173,7 +192,9 @@ class JointObjective:
         matrices, rest = split_parameters(named, ADAMW_NAMES)
         settings = self.recipe.optimizer
         return {
-            "muon": Muon(matrices, lr=settings.muon_rate, weight_decay=settings.weight_decay),
+            "muon": Muon(
+                matrices, lr=settings.muon_rate, weight_decay=settings.weight_decay, dtype=self.recipe.loop.dtype
+            ),
             "adamw": torch.optim.AdamW(
                 rest, lr=settings.adamw_rate, betas=settings.betas, weight_decay=settings.weight_decay
             ),
@@ -193,15 +214,17 @@ class JointObjective:
         seed = self.recipe.seed
         number, local = self.stage_at(step)
         stage = self.recipe.stages[number]
-        batch = self.mixtures[number].batch(local)
+        batch = self.feeds[number].batch(local)
         task = pick_task(stage.tasks, seed, step)
+        beginnings, timbre = stream(seed, Stream.BEGINNING, step), stage.dropout.timbre if task.voices else 1.0
         return Prepared(
             stage=stage,
             task=task,
+            known=task.known(batch.latents, batch.rows[0]["fps"], beginnings),
             batch=batch,
             captions=[caption_of(row, stream(seed, Stream.CAPTION, step, k)) for k, row in enumerate(batch.rows)],
             dropped=dropped_texts(len(batch.rows), stage.dropout.text, seed, step),
-            voices=None if batch.voices is None else drop_voices(batch.voices, stage.dropout.timbre, seed, step),
+            voices=None if batch.voices is None else drop_voices(batch.voices, timbre, seed, step),
             exchange=exchanges(stage.dropout.exchange, seed, step) if task.joint else True,
             times=draw_times(stage.times, len(batch.rows), seed, step),
             noise=draw_noise(batch.latents, seed, step),
@@ -214,7 +237,7 @@ class JointObjective:
         context = encode_captions(
             self.transformer, self.text_encoder, self.tokenizer, ready.captions, ready.dropped, ready.voices
         )
-        errors = flow_errors(self.transformer, clean, noise, ready.times, ready.task, context, ready.exchange)
+        errors = flow_errors(self.transformer, clean, noise, ready.times, ready.known, context, ready.exchange)
         coefficients = AV(ready.stage.video_weight, ready.stage.audio_weight)
         terms = errors.map(lambda error, t, c: c * (error * t.weights.to(error)).mean(), ready.times, coefficients)
         parts: dict[str, Tensor] = {modality: error.mean() for modality, error in errors.items()}
@@ -230,6 +253,7 @@ class JointObjective:
             clips=self.recipe.validation.clips,
             batch=self.recipe.validation.batch,
             device=self.device,
+            tasks=[task for stage in self.recipe.stages for task in stage.tasks],
         )
         if self.sampler is not None:
             figures |= self.sampler.sample(self.transformer, self.text_encoder, self.tokenizer, step)

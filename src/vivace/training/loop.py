@@ -43,6 +43,11 @@ class LoopSettings(BaseModel):
     checkpoint_every_seconds: float = Field(120, gt=0)
     milestone_every: int = Field(0, ge=0, description="a checkpoint at each multiple of so many steps is kept for good")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What matrices are multiplied in."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
 
 class Objective(Protocol):
     """What is trained. `loss` must be a pure function of the weights and the micro-step."""

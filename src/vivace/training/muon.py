@@ -16,9 +16,9 @@ from torch import Tensor
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
     """The nearest semi-orthogonal matrices, approximately (singular values between about 0.7 and 1.2). [N, R, C]"""
-    x = matrices.to(torch.bfloat16) if matrices.is_cuda else matrices.float()
+    x = matrices.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -37,15 +37,22 @@ class Muon(torch.optim.Optimizer):
         lr: learning rate on the scale of AdamW's.
         momentum: decay of the momentum buffer.
         weight_decay: decoupled weight decay.
+        dtype: in which the iteration runs; bfloat16 is enough for it, and much faster where the processor has it.
 
     Raises:
         ValueError: a parameter has fewer than two dimensions.
     """
 
     def __init__(
-        self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = dtype
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.ndim < 2:
@@ -66,7 +73,7 @@ class Muon(torch.optim.Optimizer):
                 update = parameter.grad.lerp(momentum, group["momentum"]).flatten(1)
                 by_shape.setdefault((update.shape[0], update.shape[1]), []).append((parameter, update))
             for (rows, columns), entries in by_shape.items():
-                updates = orthogonalise(torch.stack([update for _, update in entries]))
+                updates = orthogonalise(torch.stack([update for _, update in entries]), dtype=self.dtype)
                 # An orthogonal update has RMS 1 / sqrt(max side); 0.2 is AdamW's typical update RMS (Liu et al. 2025).
                 scale = 0.2 * max(rows, columns) ** 0.5
                 for (parameter, _), update in zip(entries, updates, strict=True):

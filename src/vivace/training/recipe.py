@@ -15,11 +15,22 @@ from vivace.training.audio_codec import AudioCodecRecipe, run_audio_codec
 from vivace.training.encode import EncodeRecipe, run_encode
 from vivace.training.export import ExportRecipe, run_export
 from vivace.training.joint import JointRecipe, run_joint
+from vivace.training.recogniser import RecogniserRecipe, run_recogniser
 from vivace.training.render import RenderRecipe, run_render
+from vivace.training.speaker import SpeakerRecipe, run_speaker
 from vivace.training.video_codec import VideoCodecRecipe, run_video_codec
+from vivace.training.voice_judge import VoiceJudgeRecipe, run_voice_judge
 
 Recipe = Annotated[
-    RenderRecipe | EncodeRecipe | VideoCodecRecipe | AudioCodecRecipe | JointRecipe | ExportRecipe,
+    RenderRecipe
+    | EncodeRecipe
+    | VideoCodecRecipe
+    | AudioCodecRecipe
+    | SpeakerRecipe
+    | RecogniserRecipe
+    | VoiceJudgeRecipe
+    | JointRecipe
+    | ExportRecipe,
     Field(discriminator="unit"),
 ]
 RUNNERS: dict[type, Callable[[Any, Path], dict[str, float]]] = {
@@ -27,11 +38,24 @@ RUNNERS: dict[type, Callable[[Any, Path], dict[str, float]]] = {
     EncodeRecipe: run_encode,
     VideoCodecRecipe: run_video_codec,
     AudioCodecRecipe: run_audio_codec,
+    SpeakerRecipe: run_speaker,
+    RecogniserRecipe: run_recogniser,
+    VoiceJudgeRecipe: run_voice_judge,
     JointRecipe: run_joint,
     ExportRecipe: run_export,
 }
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Recipe)
-UNITS = ("render", "encode", "video-codec", "audio-codec", "joint", "export")
+UNITS = (
+    "render",
+    "encode",
+    "video-codec",
+    "audio-codec",
+    "speaker",
+    "recogniser",
+    "voice-judge",
+    "joint",
+    "export",
+)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -15,10 +15,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from vivace.models.mel import LOOK_AHEAD
 from vivace.pair import AV
+from vivace.timeline import Timeline, as_rate
 
-VideoState = Literal["generated", "given", "first-frame", "absent"]
-AudioState = Literal["generated", "given", "absent"]
+VideoState = Literal["generated", "given", "first-frame", "beginning", "absent"]
+AudioState = Literal["generated", "given", "beginning", "absent"]
 
 
 class Stream(IntEnum):
@@ -33,6 +35,7 @@ class Stream(IntEnum):
     EXCHANGE = 6
     TIMBRE = 7
     INITIAL = 8
+    BEGINNING = 9
 
 
 def stream(seed: int, name: Stream, *key: int) -> np.random.Generator:
@@ -43,21 +46,27 @@ def stream(seed: int, name: Stream, *key: int) -> np.random.Generator:
 class Task(BaseModel):
     """One task: the state of each modality and how often it is trained.
 
+    NAVA's T2AV, T2V and T2A are states of "generated" and "absent"; TI2AV has a "first-frame" video, and TIA2AV is
+    TI2AV with voices. The share of the tasks with a first frame is NAVA's image probability (0.5). Ours: one side
+    "given" for audio to video and video to audio, and the "beginning" of both given for continuation.
+
     "given" parts are shown clean at timestep 0 and carry no loss; of a "first-frame" video only the first latent
-    frame is. NAVA trains the first frame's output too, on a target that its clean input cannot tell; ours leaves it
-    out.
+    frame is, and of a "beginning" as much as a step draws. NAVA trains the first frame's output too, on a target that
+    its clean input cannot tell; ours leaves it out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    probability: float = Field(gt=0, le=1)
+    probability: float = Field(gt=0, allow_inf_nan=False, description="relative to the other tasks")
     video: VideoState = "generated"
     audio: AudioState = "generated"
+    voices: bool = Field(default=True, description="whether the speakers' voices are shown where the data has them")
+    longest_beginning: float = Field(default=0.5, gt=0, lt=1, description="of a clip, for 'beginning'")
 
     @model_validator(mode="after")
     def _generates_something(self) -> Task:
-        if self.video not in ("generated", "first-frame") and self.audio != "generated":
+        if {self.video, self.audio} <= {"given", "absent"}:
             raise ValueError(f"task {self.name!r} generates nothing; set video or audio to 'generated'")
         return self
 
@@ -69,6 +78,26 @@ class Task(BaseModel):
     def sides(self) -> AV[str]:
         """The states of the modalities that are present."""
         return AV(*(None if state == "absent" else state for state in (self.video, self.audio)))
+
+    def known(self, latents: AV[Tensor], fps: float | str, rng: np.random.Generator) -> AV[int]:
+        """How many positions of each present side are shown clean, from the beginning on.
+
+        Args:
+            latents: video [B, C, T, H, W] and audio [B, L, D] of clips of `fps` pictures a second.
+            rng: draws the length of a beginning: both sides' end at the same moment, as those of a clip do.
+        """
+        assert latents.video is not None
+        assert latents.audio is not None
+        frames, tokens = latents.video.shape[2], latents.audio.shape[1]
+        stride = Timeline.temporal_stride
+        timeline = Timeline(frames=stride * (frames - 1) + 1, fps=as_rate(fps))
+        begun = int(rng.integers(1, max(2, int(self.longest_beginning * frames) + 1)))
+        heard = timeline.audio_tokens_within((stride * (begun - 1) + 1) / timeline.fps, LOOK_AHEAD)
+        counts = AV(
+            {"generated": 0, "first-frame": 1, "beginning": begun, "given": frames},
+            {"generated": 0, "beginning": min(heard, tokens), "given": tokens},
+        )
+        return self.sides().map(lambda state, count: count[state], counts)
 
 
 class Dropout(BaseModel):
@@ -111,15 +140,10 @@ def drop_voices(voices: Sequence[Tensor], rate: float, seed: int, step: int) -> 
     return [voice * torch.from_numpy(rng.random(len(voice)) >= rate).to(voice)[:, None] for voice in voices]
 
 
-def clean_mask(state: str, latents: Tensor) -> Tensor:
-    """Which positions of a side are shown clean. bool [T] for video [B, C, T, H, W], [L] for audio [B, L, D]"""
+def clean_mask(known: int, latents: Tensor) -> Tensor:
+    """The first `known` positions of a side. bool [T] for video [B, C, T, H, W], [L] for audio [B, L, D]"""
     length = latents.shape[2] if latents.ndim == 5 else latents.shape[1]
-    mask = torch.zeros(length, dtype=torch.bool, device=latents.device)
-    if state == "given":
-        mask[:] = True
-    elif state == "first-frame":
-        mask[0] = True
-    return mask
+    return torch.arange(length, device=latents.device) < known
 
 
 def show_clean(noisy: Tensor, clean: Tensor, mask: Tensor) -> Tensor:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
+from vivace.evaluation.codecs import round_trip_video
+from vivace.evaluation.fidelity import MOVING, psnr, square_errors
 from vivace.models.codecs import decode_sequence, encode_moments
+from vivace.training.codec_files import start_from
+from vivace.training.codec_start import start_near_linear
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
-
-MOVING = 8 / 255
-INITIAL_LOG_VARIANCE = -5.0
 
 
 class VideoCodecRecipe(BaseModel):
@@ -31,6 +32,7 @@ class VideoCodecRecipe(BaseModel):
     clips: list[Path] = Field(description="folders of rendered clip shards")
     validation: Path = Field(description="a folder of held-out clip shards")
     validation_clips: int = Field(16, gt=0)
+    start_from: Path | None = Field(None, description="the folder of a codec of the same configuration to begin with")
     model: dict[str, Any] = Field(description="configuration of AutoencoderKLWan, without latent statistics")
     batches: list[tuple[int, int, int]] = Field(
         [(4, 17, 64)], min_length=1, description="(clips, frames, side of the square crop in pixels), taken in turn"
@@ -39,6 +41,12 @@ class VideoCodecRecipe(BaseModel):
     adamw_rate: float = Field(2e-3, gt=0)
     charbonnier: float = Field(0.03, gt=0, description="error (of a range of 2) below which the loss is quadratic")
     moving_weight: float = Field(3.0, ge=0, description="extra weight of pixels that move")
+    moving_crops: float = Field(0.0, ge=0, le=1, description="share of crops that are placed where something moves")
+    change_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the error's change between pictures, such as a smear over a latent",
+    )
     kl_weight: float = Field(2e-4, ge=0)
     loop: LoopSettings
 
@@ -59,16 +67,30 @@ def to_signal(frames: Tensor) -> Tensor:
 def moving_pixels(frames: Tensor) -> Tensor:
     """Where a clip differs from its per-pixel median by more than 8/255. [..., 3, T, H, W] -> bool [..., 1, T, H, W]"""
     median = frames.median(dim=-3, keepdim=True).values
-    return ((frames - median).abs() > 2 * MOVING).any(dim=-4, keepdim=True)
+    return ((frames - median).abs() > 2 * MOVING / 255).any(dim=-4, keepdim=True)
 
 
-def psnr(error: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of an error over the range [-1, 1]."""
-    return float(10 * torch.log10(4.0 / error.square().mean().clamp(min=1e-12)))
+def moving_place(video: Tensor, crop: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Top left corner of a square crop about a point drawn where a clip moves most. uint8 [T, H, W, 3]"""
+    height, width = video.shape[1:3]
+    sample = video[::2, ::4, ::4].float()
+    change = (sample.amax(0) - sample.amin(0)).sum(-1).double()
+    activity = torch.where(change > 3 * MOVING, change, 0.0).numpy()
+    if not activity.any():
+        return int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
+    place = int(rng.choice(activity.size, p=activity.ravel() / activity.sum()))
+    row, column = divmod(place, activity.shape[1])
+    shift = rng.integers(-crop // 3, crop // 3 + 1, size=2)
+    y, x = (int(4 * at + by - crop // 2) for at, by in zip((row, column), shift, strict=True))
+    return min(max(y, 0), height - crop), min(max(x, 0), width - crop)
 
 
 class VideoCodecObjective:
-    """Weighted Charbonnier reconstruction plus KL; moving pixels weigh more, because they carry the events."""
+    """Weighted Charbonnier reconstruction plus KL; moving pixels weigh more, because they carry the events.
+
+    Ours throughout: what is published of such codecs trains them with perceptual and adversarial losses, whose networks
+    this project does not have.
+    """
 
     def __init__(self, recipe: VideoCodecRecipe) -> None:
         self.recipe = recipe
@@ -86,10 +108,10 @@ class VideoCodecObjective:
         self.validation = ShardReader(recipe.validation)
         torch.manual_seed(recipe.seed)
         self.vae = build_vae(recipe.model)
-        # At unit variance the first latents drown in their own noise and hundreds of steps pass before a picture shows.
-        with torch.no_grad():
-            self.vae.quant_conv.weight[recipe.model["z_dim"] :].zero_()
-            self.vae.quant_conv.bias[recipe.model["z_dim"] :].fill_(INITIAL_LOG_VARIANCE)
+        if recipe.start_from:
+            start_from(self.vae, recipe.start_from)
+        else:
+            start_near_linear(self.vae)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"vae": self.vae}
@@ -97,7 +119,7 @@ class VideoCodecObjective:
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         matrices, rest = split_parameters(self.vae.named_parameters(), ("conv_in", "encoder.conv_out", "quant_conv"))
         return {
-            "muon": Muon(matrices, lr=self.recipe.muon_rate),
+            "muon": Muon(matrices, lr=self.recipe.muon_rate, dtype=self.recipe.loop.dtype),
             "adamw": torch.optim.AdamW(rest, lr=self.recipe.adamw_rate, betas=(0.9, 0.99), weight_decay=0.0),
         }
 
@@ -112,10 +134,16 @@ class VideoCodecObjective:
             video = reader.get(index)["video"]
             frames, height, width, _ = video.shape
             t = rng.integers(frames - length + 1)
-            y, x = rng.integers(height - crop + 1), rng.integers(width - crop + 1)
+            y, x = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
+            if length > 1 and rng.random() < self.recipe.moving_crops:
+                y, x = moving_place(video[t : t + length], crop, rng)
             part = video[t : t + length, y : y + crop, x : x + crop]
             crops.append(part.flip(2) if rng.random() < 0.5 else part)
         return to_signal(torch.stack(crops))
+
+    def charbonnier(self, error: Tensor) -> Tensor:
+        scale = self.recipe.charbonnier
+        return torch.sqrt(error.square() + scale**2) - scale
 
     def loss(self, step: int) -> dict[str, Tensor]:
         frames = self.batch(step).to(self.recipe.loop.device)
@@ -125,27 +153,27 @@ class VideoCodecObjective:
         latents = posterior.mean + posterior.std * noise
         error = decode_sequence(self.vae, latents).float() - frames
         weight = 1 + self.recipe.moving_weight * moving_pixels(frames)
-        scale = self.recipe.charbonnier
-        reconstruction = (weight * (torch.sqrt(error.square() + scale**2) - scale)).mean()
+        reconstruction = (weight * self.charbonnier(error)).mean()
+        change = error.new_zeros(())
+        if frames.shape[2] > 1:
+            change = (weight[:, :, 1:] * self.charbonnier(error.diff(dim=2))).mean()
         kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
         return {
-            "loss": reconstruction + self.recipe.kl_weight * kl,
+            "loss": reconstruction + self.recipe.change_weight * change + self.recipe.kl_weight * kl,
             "reconstruction": reconstruction,
+            "change": change,
             "kl_per_dimension": kl,
-            "psnr": torch.tensor(psnr(error.detach())),
         }
 
-    @torch.no_grad()
     def validate(self, step: int) -> dict[str, float]:
         """PSNR over whole held-out clips, overall and where pixels move (mean over clips, dB)."""
         overall, moving = [], []
         for index in range(min(self.recipe.validation_clips, len(self.validation))):
-            frames = to_signal(self.validation.get(index)["video"])[None].to(self.recipe.loop.device)
-            error = decode_sequence(self.vae, encode_moments(self.vae, frames).mode()).clamp(-1, 1) - frames
-            mask = moving_pixels(frames).expand_as(error)
+            frames = self.validation.get(index)["video"].numpy()
+            error, moving_error = square_errors(frames, round_trip_video(self.vae, frames))
             overall.append(psnr(error))
-            if mask.any():
-                moving.append(psnr(error[mask]))
+            if moving_error is not None:
+                moving.append(psnr(moving_error))
         return {"psnr": float(np.mean(overall)), "psnr_moving": float(np.mean(moving))}
 
     @torch.no_grad()

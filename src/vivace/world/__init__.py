@@ -6,22 +6,42 @@ explained (`truth`). Nothing that generates clips may import this package.
 
 from vivace.world.captions import caption, caption_with_attributes
 from vivace.world.palette import BALL_MATERIALS, COLOURS, FLOORS
+from vivace.world.phones import WORDS
 from vivace.world.picture import render_video
 from vivace.world.prompts import HANDWRITTEN_PROMPTS
+from vivace.world.references import voice_references
 from vivace.world.sample import sample_scene
-from vivace.world.scene import INSTRUMENTS, KINDS, Ball, Camera, Instrument, Scene, Stage, Stroke
+from vivace.world.scene import (
+    ALL_KINDS,
+    CAMERA_MOVES,
+    INSTRUMENTS,
+    KINDS,
+    Ball,
+    Camera,
+    Instrument,
+    Scene,
+    Stage,
+    Stroke,
+)
+from vivace.world.scene_prompts import SCENE_PROMPTS
 from vivace.world.sound import render_audio
 from vivace.world.splits import is_unseen_combination
+from vivace.world.talk_prompts import TALK_PROMPTS
 from vivace.world.truth import Event, ObjectTruth, Truth, truth
 from vivace.world.variety import variety_audio, variety_video
 
 __all__ = [
+    "ALL_KINDS",
     "BALL_MATERIALS",
+    "CAMERA_MOVES",
     "COLOURS",
     "FLOORS",
     "HANDWRITTEN_PROMPTS",
     "INSTRUMENTS",
     "KINDS",
+    "SCENE_PROMPTS",
+    "TALK_PROMPTS",
+    "WORDS",
     "Ball",
     "Camera",
     "Event",
@@ -40,4 +60,5 @@ __all__ = [
     "truth",
     "variety_audio",
     "variety_video",
+    "voice_references",
 ]

@@ -42,7 +42,7 @@ def draw_instrument(picture: np.ndarray, scene: Scene, since: np.ndarray, view: 
             _woodblock(picture, instrument, float(min(felt.sum(), 1.2)), scene.stage.light, view)
         case "xylophone":
             glow = np.zeros(instrument.bars)
-            np.add.at(glow, [stroke.bar for stroke in scene.strokes], felt)
+            np.add.at(glow, np.array([stroke.bar for stroke in scene.strokes], dtype=int), felt)
             _xylophone(picture, instrument, np.minimum(glow, 1.2), view)
 
 

@@ -50,6 +50,22 @@ WALLS: dict[str, RGB] = {
     "cocoa": (112, 102, 96),
 }
 
+# People: skins are never named in words, hair colours are.
+SKINS: tuple[RGB, ...] = (
+    (250, 216, 190),
+    (238, 192, 158),
+    (212, 160, 122),
+    (172, 120, 86),
+    (124, 84, 62),
+)
+HAIR_RGB: dict[str, RGB] = {
+    "black": (38, 32, 34),
+    "brown": (104, 66, 40),
+    "blond": (230, 192, 108),
+    "red": (188, 70, 30),
+    "white": (226, 226, 228),
+}
+
 
 def are_neighbours(first: str, second: str) -> bool:
     """Whether two object colours are close enough to be mistaken for one another."""

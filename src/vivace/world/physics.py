@@ -52,7 +52,8 @@ class Leg:
 
 def legs(ball: Ball, until: float) -> list[Leg]:
     """The ball's flights that begin before `until` seconds, in order; the last may be its roll at rest."""
-    path = [Leg(0.0, ball.x, ball.speed_x, ball.height, ball.speed_up, 0.0)]
+    lying = ball.height == 0 and ball.speed_up == 0
+    path = [Leg(0.0, ball.x, ball.speed_x, ball.height, ball.speed_up, 0.0, resting=lying)]
     while not path[-1].resting:
         leg = path[-1]
         impact = math.sqrt(leg.speed_up**2 + 2 * GRAVITY * leg.height)

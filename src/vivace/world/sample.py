@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from vivace.errors import VivaceError
+from vivace.world.happenings import happenings
 from vivace.world.palette import BALL_MATERIALS, COLOURS, FLOORS, RAINBOW, WALLS, are_neighbours
 from vivace.world.physics import GRAVITY, RESTITUTION, contact_times, contacts, legs, rolled
 from vivace.world.rhythm import EVEN, LEAD_IN, LEAD_OUT, MELODIES, largest_count, melody_bars, rhythms_for, stroke_times
+from vivace.world.sample_landscapes import with_ambience, with_vehicle
 from vivace.world.scene import (
+    ALL_KINDS,
     CAMERA_MOVES,
     DEFAULT_SECONDS,
     KINDS,
@@ -22,7 +25,10 @@ from vivace.world.scene import (
     Stage,
     Stroke,
 )
-from vivace.world.splits import count_is_held_out, generator, is_unseen_combination
+from vivace.world.shots import SHORTEST_WITH_CUT, with_shots
+from vivace.world.silence import with_silence
+from vivace.world.splits import ball_is_held_out, count_is_held_out, generator, is_unseen_combination
+from vivace.world.talk import draw_talk, draw_talk_beside
 
 KIND_SHARES = {"impacts": 0.46, "drum": 0.13, "bell": 0.13, "woodblock": 0.13, "xylophone": 0.15}
 DECORS: tuple[str, ...] = ("plain", "window", "discs", "stripes", "panel", "hills")
@@ -32,6 +38,7 @@ SHORTEST_SCENE, LONGEST_SCENE = 0.8, 60.0
 # Two balls' contacts keep this distance, so that each can be seen and heard by itself.
 EVENT_DISTANCE = 0.1
 LARGEST_BOUNCES = 8
+EFFECTS: tuple[str, ...] = ("impacts", "impacts", "drum", "bell", "woodblock")  # beside somebody who speaks
 
 
 def sample_scene(
@@ -47,7 +54,7 @@ def sample_scene(
     Args:
         seed: any whole number from 0 upwards; each is another scene.
         split: "train", "val" or "test" (see `vivace.world.splits`).
-        kind: one of `KINDS`; drawn when None.
+        kind: one of `ALL_KINDS`; drawn from `KINDS` when None.
         seconds: length for which events are made (default 49/24, the 49 pictures of a 2 s clip at 24 fps).
         unseen_combination: True or False choose scenes with or without a combination of attributes that training
             never shows; None takes either (in "train" it is always False).
@@ -56,13 +63,15 @@ def sample_scene(
         VivaceError: an unknown kind or split, a bad seed or length, unseen combinations asked of the train split.
     """
     rng = generator(seed, split)
-    if kind is not None and kind not in KINDS:
-        raise VivaceError(f"kind {kind!r} is unknown; use one of {', '.join(KINDS)}.")
+    if kind is not None and kind not in ALL_KINDS:
+        raise VivaceError(f"kind {kind!r} is unknown; use one of {', '.join(ALL_KINDS)}.")
     length = DEFAULT_SECONDS if seconds is None else seconds
     if not (isinstance(length, (int, float)) and math.isfinite(length) and SHORTEST_SCENE <= length <= LONGEST_SCENE):
         raise VivaceError(
             f"seconds {seconds!r} is out of range; give a scene from {SHORTEST_SCENE} to {LONGEST_SCENE:g} s."
         )
+    if kind == "shots" and length < SHORTEST_WITH_CUT:
+        raise VivaceError(f"seconds {seconds!r} is too short for a cut; give shots at least {SHORTEST_WITH_CUT:g} s.")
     if split == "train" and unseen_combination:
         raise VivaceError("the train split has no unseen combinations; use split val or test for them.")
     wanted = False if split == "train" else unseen_combination
@@ -73,7 +82,9 @@ def sample_scene(
             return scene
 
 
-def _draw(rng: np.random.Generator, seed: int, split: str, kind: str, seconds: float) -> Scene:
+def _draw(
+    rng: np.random.Generator, seed: int, split: str, kind: str, seconds: float, two_balls: float = TWO_BALLS_SHARE
+) -> Scene:
     stage = Stage(
         wall=str(rng.choice(list(WALLS))),
         floor=str(rng.choice(FLOORS)),
@@ -103,17 +114,78 @@ def _draw(rng: np.random.Generator, seed: int, split: str, kind: str, seconds: f
         level=_round(rng.uniform(0.6, 0.8)),
         camera=camera,
     )
-    return _with_balls(rng, scene) if kind == "impacts" else _with_instrument(rng, scene)
+    match kind:
+        case "talk":
+            return replace(scene, talk=draw_talk(rng, split, seconds))
+        case "talk with effect":
+            return _beside_talk(rng, scene)
+        case "ambience":
+            return with_ambience(rng, scene)
+        case "vehicle":
+            return with_vehicle(rng, scene)
+        case "silent":
+            return with_silence(rng, scene, lambda inner: _draw(rng, seed, split, inner, seconds))
+        case "shots":
+            return with_shots(
+                rng,
+                scene,
+                lambda inner, length: _allowed(rng, seed, split, inner, length),
+                lambda shown, length: _again(rng, shown, length),
+            )
+    return _with_balls(rng, scene, two_balls) if kind == "impacts" else _with_instrument(rng, scene)
+
+
+def _beside_talk(rng: np.random.Generator, scene: Scene) -> Scene:
+    """A ball or an instrument in one half of the picture and somebody who speaks in the other."""
+    kind = str(rng.choice(EFFECTS))
+    side, margin = scene.hand, scene.camera.amount + 0.02
+    if kind == "impacts":
+        colour, material = str(rng.choice(list(COLOURS))), str(rng.choice(BALL_MATERIALS))
+        radius, lane = _round(rng.uniform(0.07, 0.11)), _round(rng.uniform(0.80, 0.90))
+        look = Ball(colour, material, radius, lane, 0.0, 0.0, 0.0, 0.0, 0.0)
+        scene = replace(scene, balls=(_throw(rng, look, scene.stage.floor, scene.seconds, side, margin, []),))
+    else:
+        # The mallet comes from the picture's edge, not from the one who speaks.
+        scene = _with_instrument(rng, replace(scene, kind=kind))
+        assert scene.instrument is not None
+        x = side * _round(rng.uniform(0.46, 0.54)) * (1 - scene.camera.amount)
+        scene = replace(scene, kind="talk with effect", instrument=replace(scene.instrument, x=_round(x)))
+    events = [event.time for event in happenings(scene, scene.seconds)]
+    return replace(scene, talk=draw_talk_beside(rng, scene.split, scene.seconds, -side, events))
+
+
+def _allowed(rng: np.random.Generator, seed: int, split: str, kind: str, seconds: float) -> Scene:
+    """A scene as one shot, with one ball at most; in training without a combination that is kept out of it."""
+    while True:
+        scene = _draw(rng, seed, split, kind, seconds, two_balls=0.0)
+        if split != "train" or not is_unseen_combination(scene):
+            return scene
+
+
+def _again(rng: np.random.Generator, shown: Scene, seconds: float) -> Scene:
+    """Another scene of this length with the object of `shown`, which holds one ball or an instrument."""
+    while True:
+        scene = _allowed(rng, shown.seed, shown.split, shown.kind, seconds)
+        if shown.instrument is not None and scene.instrument is not None:
+            look = shown.instrument
+            if shown.kind != "xylophone":
+                return replace(scene, instrument=replace(scene.instrument, colour=look.colour, size=look.size))
+            # Where a melody goes depends on the number of bars, which therefore has to come out the same.
+            if scene.instrument.bars == look.bars:
+                return replace(scene, instrument=replace(scene.instrument, colour=look.colour))
+        elif shown.split != "train" or not ball_is_held_out(shown.balls[0].colour, scene.stage.floor):
+            look_of_ball = replace(shown.balls[0], x=0.0, lane=scene.balls[0].lane)
+            return replace(scene, balls=(_throw(rng, look_of_ball, scene.stage.floor, seconds, 0, 0.02, []),))
 
 
 def _round(value: float) -> float:
     return round(float(value), 4)
 
 
-def _with_balls(rng: np.random.Generator, scene: Scene) -> Scene:
+def _with_balls(rng: np.random.Generator, scene: Scene, two_balls: float) -> Scene:
     first = str(rng.choice(list(COLOURS)))
     colours = [first]
-    if rng.random() < TWO_BALLS_SHARE:
+    if rng.random() < two_balls:
         colours.append(str(rng.choice([name for name in COLOURS if not are_neighbours(name, first)])))
     sides = [0] if len(colours) == 1 else ([-1, 1] if rng.random() < 0.5 else [1, -1])
     materials = [str(rng.choice(BALL_MATERIALS)) for _ in colours]

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivace.errors import VivaceError
+from vivace.world.cast import Talk, talk_from
 
 WORLD_VERSION = 1
 KINDS: tuple[str, ...] = ("impacts", "drum", "bell", "woodblock", "xylophone")
 INSTRUMENTS: tuple[str, ...] = KINDS[1:]
+# `KINDS` are what a seed alone draws from; the others are made only when asked for by name.
+ALL_KINDS: tuple[str, ...] = (*KINDS, "ambience", "vehicle", "silent", "shots", "talk", "talk with effect")
 DEFAULT_SECONDS = 49 / 24
 CAMERA_MOVES: tuple[str, ...] = ("still", "pan left", "pan right", "zoom in", "zoom out")
 
@@ -79,6 +82,46 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Landscape:
+    """A wide view in which nothing acts: the picture of ambient sounds, and what vehicles drive through."""
+
+    place: str  # one of `vivace.world.landscapes.PLACES`
+    daylight: str  # one of `vivace.world.landscapes.DAYLIGHTS`
+    breeze: float  # 0 to 1: how much clouds, leaves, water and cloth move
+    shapes: int  # seed of everything that stands in it
+
+
+@dataclass(frozen=True)
+class Ambience:
+    """A lasting sound whose source is not in the picture."""
+
+    sound: str  # one of `vivace.world.ambience.AMBIENCES`
+    strength: str  # "soft" or "strong"
+    grain: int  # seed of its noise
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """A vehicle that passes once, at constant speed."""
+
+    kind: str  # one of `vivace.world.vehicle.VEHICLES`
+    colour: str
+    direction: int  # 1 drives to the right, -1 to the left
+    speed: float  # m/s
+    passing: float  # seconds: its middle crosses the middle of the picture
+    engine: float  # Hz, of the running engine at rest
+    grain: int  # seed of its noise
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A part of a clip that is a scene of its own, whose time 0 is `start`."""
+
+    start: float
+    scene: Scene
+
+
+@dataclass(frozen=True)
 class Scene:
     """One scene; `sample_scene` draws it, `render_video` and `render_audio` show it."""
 
@@ -98,10 +141,16 @@ class Scene:
     room: float  # 0 dry to 1 live
     level: float  # peak of the sound
     camera: Camera
+    landscape: Landscape | None = None
+    ambience: Ambience | None = None
+    vehicle: Vehicle | None = None
+    silent: bool = False  # what is seen makes no sound
+    shots: tuple[Shot, ...] = ()
+    talk: Talk | None = None
 
     def to_json(self) -> str:
         """The scene as one line of JSON; `from_json` gives back an equal scene."""
-        return json.dumps({"world": WORLD_VERSION, **dataclasses.asdict(self)}, separators=(",", ":"))
+        return json.dumps({"world": WORLD_VERSION, **_plain(self)}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Scene:
@@ -125,13 +174,28 @@ class Scene:
             raise VivaceError(f"the scene JSON lacks or repeats a field ({error}); render the clip again.") from None
 
 
+def _plain(scene: Scene) -> dict[str, Any]:
+    """The scene's fields; those that only some kinds have are left out where they are at their default."""
+    values = dataclasses.asdict(scene)
+    for item in dataclasses.fields(Scene):
+        if item.default is not dataclasses.MISSING and getattr(scene, item.name) == item.default:
+            del values[item.name]
+    if scene.shots:
+        values["shots"] = [{"start": shot.start, "scene": _plain(shot.scene)} for shot in scene.shots]
+    return values
+
+
 def _scene(fields: Mapping[str, Any]) -> Scene:
-    instrument = fields["instrument"]
-    parts = {
+    parts: dict[str, Any] = {
         "stage": Stage(**fields["stage"]),
         "balls": tuple(Ball(**ball) for ball in fields["balls"]),
-        "instrument": None if instrument is None else Instrument(**instrument),
         "strokes": tuple(Stroke(**stroke) for stroke in fields["strokes"]),
         "camera": Camera(**fields["camera"]),
+        "shots": tuple(Shot(shot["start"], _scene(shot["scene"])) for shot in fields.get("shots", ())),
+        "talk": talk_from(fields.get("talk")),
     }
+    single = {"instrument": Instrument, "landscape": Landscape, "ambience": Ambience, "vehicle": Vehicle}
+    for name, part in single.items():
+        stored = fields.get(name)
+        parts[name] = None if stored is None else part(**stored)
     return Scene(**{**fields, **parts})

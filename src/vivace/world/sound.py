@@ -7,11 +7,17 @@ import math
 import numpy as np
 
 from vivace.timeline import Timeline
+from vivace.world.ambience import ambience_sound
+from vivace.world.cast import Talk
 from vivace.world.happenings import Happening, happenings
 from vivace.world.layout import view_at
 from vivace.world.scene import Scene
+from vivace.world.shots import FADE, spans
+from vivace.world.talk import spoken_line
 from vivace.world.timbre import Partials, ball_partials, instrument_partials
+from vivace.world.vehicle import vehicle_sound
 
+EFFECT_LEVEL = 0.55  # of events beside somebody who speaks, so that both are heard
 ATTACK = 0.0006  # seconds; the rise of every event
 _NOISE_SINES = 28
 _BLOCK = 64
@@ -25,24 +31,65 @@ def render_audio(scene: Scene, timeline: Timeline) -> np.ndarray:
 
     Events start at exact fractions of a sample. Each is panned with constant power to where it is on screen (the
     camera's moves included), its strength and brightness follow the speed of the impact, and what still rings at the
-    clip's end is cut there. The loudest sample has the scene's `level`.
+    clip's end is cut there. The loudest sample has the scene's `level`; ambient sounds and vehicles are as loud as
+    they are, below it.
     """
-    rate, samples = timeline.sample_rate, timeline.samples
+    return _sound(scene, timeline.samples, timeline.sample_rate, 0.0).astype(np.float32)
+
+
+def _sound(scene: Scene, samples: int, rate: int, begin: float) -> np.ndarray:
+    """The scene's sound [2, samples], of which the first sample is `begin` seconds after the scene's own beginning."""
+    if scene.silent:
+        return np.zeros((2, samples))
+    if scene.shots:
+        return _cut_together(scene, samples, rate)
+    if scene.ambience is not None:
+        return scene.level * ambience_sound(scene.ambience, samples, rate)
+    if scene.vehicle is not None:
+        return scene.level * vehicle_sound(scene.vehicle, samples, rate)
+    loudness = 1.0 if scene.talk is None else EFFECT_LEVEL
     sound = np.zeros((2, samples))
-    for number, event in enumerate(happenings(scene, float(timeline.seconds))):
-        start = max(math.ceil(event.time * rate), 0)
+    for number, event in enumerate(happenings(scene, begin + samples / rate)):
+        start = max(math.ceil((event.time - begin) * rate), 0)
         if start >= samples:
             continue
         rng = np.random.default_rng([scene.seed, scene.stage.decor_seed, number])
-        mono = strike(_partials(scene, event), event.strength, start / rate - event.time, samples - start, rate, rng)
-        sound[:, start : start + len(mono)] += panned(mono, screen_x(scene, event))
+        offset = start / rate + begin - event.time
+        mono = strike(_partials(scene, event), event.strength, offset, samples - start, rate, rng)
+        sound[:, start : start + len(mono)] += loudness * panned(mono, screen_x(scene, event))
+    if scene.talk is not None:
+        _add_speech(sound, scene, scene.talk, rate, begin)
     for delay, gain, crossed in _REFLECTIONS:
         shift = round(delay * rate)
         if shift < samples:
             dry = sound[::-1] if crossed else sound
             sound[:, shift:] += scene.room * gain * dry[:, : samples - shift].copy()
     peak = float(np.abs(sound).max(initial=0.0))
-    return (sound * (scene.level / peak if peak > 0 else 1.0)).astype(np.float32)
+    return sound * (scene.level / peak if peak > 0 else 1.0)
+
+
+def _cut_together(scene: Scene, samples: int, rate: int) -> np.ndarray:
+    """Every shot's own sound from its cut to the next, [2, samples]."""
+    sound = np.zeros((2, samples))
+    for shot in spans(scene, samples / rate):
+        first, last = math.ceil(shot.start * rate), min(math.ceil(shot.end * rate), samples)
+        sound[:, first:last] = _sound(shot.scene, last - first, rate, first / rate - shot.start)
+        if last < samples:
+            ending = min(round(FADE * rate), last - first)
+            sound[:, last - ending : last] *= np.linspace(1, 0, ending)
+    return sound
+
+
+def _add_speech(sound: np.ndarray, scene: Scene, talk: Talk, rate: int, begin: float) -> None:
+    """Add every line to `sound` [2, N], which begins `begin` seconds into the scene, panned to where its speaker is."""
+    for number, line in enumerate(talk.lines):
+        spoken = spoken_line(talk, number, scene.seed, rate)
+        start = round((line.start + spoken.start - begin) * rate)
+        view = view_at(scene, line.start + spoken.utterance.seconds / 2, 2, 2)
+        x = float(np.clip(view.column(talk.characters[line.speaker].x) - 1, -1, 1))
+        first, last = max(start, 0), min(start + len(spoken.sound), sound.shape[1])
+        if first < last:
+            sound[:, first:last] += panned(spoken.sound[first - start : last - start], x)
 
 
 def screen_x(scene: Scene, event: Happening) -> float:

@@ -8,16 +8,25 @@ Two rules, both exact:
 2. *Combinations.* About one sixth of three attribute tables never occurs in `train`: with every attribute numbered in
    the order of its list, (ball colour - floor) mod 6 = 1, (instrument colour - instrument) mod 6 = 2 and
    (number of strokes - instrument) mod 6 = 4. Each colour, floor, instrument and count is seen in training, and so a
-   model that has learned them separately can make the unseen pairs. `val` and `test` hold both sorts.
+   model that has learned them separately can make the unseen pairs. `val` and `test` hold both sorts. Likewise
+   (ambient sound - place) mod 4 = 1, (vehicle's colour - vehicle) mod 6 = 3, a silent woodblock, and cuts with
+   (second kind - first kind) mod 5 = 3.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from vivace.errors import VivaceError
+from vivace.world.ambience import AMBIENCES
+from vivace.world.landscapes import PLACES
 from vivace.world.palette import COLOURS, FLOORS, RAINBOW
-from vivace.world.scene import INSTRUMENTS, WORLD_VERSION, Scene
+from vivace.world.scene import INSTRUMENTS, KINDS, WORLD_VERSION, Scene
+from vivace.world.silence import content
+from vivace.world.speech_splits import has_unseen_pair, has_unseen_voice
+from vivace.world.vehicle import VEHICLES
 
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 _COLOUR_NUMBER = {name: i for i, name in enumerate(COLOURS)}
@@ -51,8 +60,40 @@ def count_is_held_out(kind: str, count: int) -> bool:
     return (count - INSTRUMENTS.index(kind)) % 6 == 4
 
 
+def ambience_is_held_out(sound: str, place: str) -> bool:
+    """Whether this sound over this landscape is kept out of training."""
+    return (AMBIENCES.index(sound) - PLACES.index(place)) % 4 == 1
+
+
+def vehicle_is_held_out(kind: str, colour: str) -> bool:
+    """Whether this vehicle in this colour is kept out of training."""
+    return (_COLOUR_NUMBER[colour] - VEHICLES.index(kind)) % 6 == 3
+
+
+def silence_is_held_out(what: str) -> bool:
+    """Whether this kind of scene is never silent in training."""
+    return what == "woodblock"
+
+
+def cut_is_held_out(first: str, second: str) -> bool:
+    """Whether a cut from a scene of the first kind to one of the second is kept out of training."""
+    return (KINDS.index(second) - KINDS.index(first)) % 5 == 3
+
+
 def is_unseen_combination(scene: Scene) -> bool:
-    """Whether the scene holds at least one combination of attributes that training never shows."""
+    """Whether the scene holds at least one combination of attributes, voice or pair of words that training lacks."""
+    if scene.talk is not None and (has_unseen_voice(scene.talk) or has_unseen_pair(scene.talk)):
+        return True
+    if scene.shots:
+        kinds = [shot.scene.kind for shot in scene.shots]
+        shown = any(is_unseen_combination(shot.scene) for shot in scene.shots)
+        return shown or any(cut_is_held_out(*pair) for pair in pairwise(kinds))
+    if scene.ambience is not None and scene.landscape is not None:
+        return ambience_is_held_out(scene.ambience.sound, scene.landscape.place)
+    if scene.vehicle is not None:
+        return vehicle_is_held_out(scene.vehicle.kind, scene.vehicle.colour)
+    if scene.silent and silence_is_held_out(content(scene)):
+        return True
     if scene.instrument is None:
         return any(ball_is_held_out(ball.colour, scene.stage.floor) for ball in scene.balls)
     kind = scene.instrument.kind

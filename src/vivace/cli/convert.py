@@ -1,0 +1,154 @@
+"""`vivace convert nava`: released weights to a model folder, and back."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vivace.conversion.nava import Converted
+
+app = typer.Typer(no_args_is_help=True, help="Released weights to model folders and back.")
+
+# Where the parts lie in the public repositories, in diffusers' layout and in the original one.
+WAN = {
+    "vae": ("vae", "Wan2.2_VAE.pth"),
+    "text_encoder": ("text_encoder", "models_t5_umt5-xxl-enc-bf16.pth"),
+    "tokenizer": ("tokenizer", "google/umt5-xxl"),
+}
+LTX = {"audio_vae": ("audio_vae",), "vocoder": ("vocoder",)}
+
+
+@app.callback()
+def root() -> None:
+    """Keeps `nava` a name of its own while there is only one."""
+
+
+@app.command(epilog="Example: vivace convert nava NAVA.safetensors NAVA --wan Wan2.2-TI2V-5B --ltx LTX-2.3")
+def nava(
+    weights: Annotated[
+        Path, typer.Argument(help="NAVA.safetensors or an older .ckpt; with --to-official, a model folder.")
+    ],
+    output: Annotated[Path, typer.Argument(help="The model folder to make; with --to-official, the file.")],
+    wan: Annotated[
+        Path | None, typer.Option(help="Folder of Wan2.2-TI2V-5B, for its vae, text_encoder and tokenizer.")
+    ] = None,
+    ltx: Annotated[
+        Path | None, typer.Option(help="LTX-2.3's folder or its single file, for audio_vae and vocoder.")
+    ] = None,
+    vae: Annotated[
+        Path | None, typer.Option(help="Wan2.2's video autoencoder: a diffusers folder or Wan2.2_VAE.pth.")
+    ] = None,
+    text_encoder: Annotated[
+        Path | None,
+        typer.Option(help="UMT5-xxl's encoder: a transformers folder or Wan's models_t5_umt5-xxl-enc-bf16.pth."),
+    ] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="UMT5-xxl's tokenizer: a folder.")] = None,
+    audio_vae: Annotated[
+        Path | None, typer.Option(help="LTX-2.3's audio autoencoder: a diffusers folder or Lightricks' file.")
+    ] = None,
+    vocoder: Annotated[
+        Path | None, typer.Option(help="LTX-2.3's vocoder: a diffusers folder or Lightricks' file.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Storage of the transformer: fp32, bf16 (default) or fp8_e4m3.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The program's json, where the weights are of no published size.")
+    ] = None,
+    shard_gb: Annotated[float, typer.Option(help="Largest weights file, in GB.")] = 5.0,
+    to_official: Annotated[
+        bool, typer.Option("--to-official", help="Write a folder's transformer under the official names.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")] = False,
+) -> None:
+    """Make a model folder from NAVA's official files, or the official file from a model folder.
+
+    Each part comes from a folder of diffusers or transformers, or from its original file. Nothing is downloaded.
+
+    When it is interrupted, the same command goes on where it stopped.
+    """
+    from vivace.conversion.nava import convert_nava, restore_nava
+
+    began = time.monotonic()
+    named = {"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer, "audio_vae": audio_vae}
+    parts = found_in(wan, WAN) | found_in(ltx, LTX)
+    parts |= {name: path for name, path in {**named, "vocoder": vocoder}.items() if path is not None}
+    try:
+        if to_official:
+            if parts or config:
+                raise VivaceError("--to-official concerns the transformer alone; leave the other parts out.")
+            done = restore_nava(weights, output, dtype=dtype, progress=shown())
+        else:
+            if not 0 < shard_gb <= 1000:
+                raise VivaceError(f"--shard-gb {shard_gb:g} is out of range; give a number above 0 and up to 1000.")
+            done = convert_nava(
+                weights,
+                parts,
+                output,
+                dtype=dtype or "bf16",
+                config=config,
+                shard_bytes=max(int(shard_gb * 1e9), 1),
+                progress=shown(),
+            )
+    except KeyboardInterrupt:
+        kept = "" if to_official else " Finished shards are kept beside the output; the same command goes on from them."
+        print(f"Stopped.{kept}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    report(done, time.monotonic() - began, as_json)
+
+
+def found_in(place: Path | None, layout: Mapping[str, tuple[str, ...]]) -> dict[str, Path]:
+    """The parts in a public repository's folder; a single file holds all of them.
+
+    Raises:
+        VivaceError: the folder lacks one.
+    """
+    if place is None:
+        return {}
+    if not place.is_dir():
+        return dict.fromkeys(layout, place)
+    parts = {}
+    for part, names in layout.items():
+        there = [place / name for name in names if (place / name).exists()]
+        if not there:
+            raise VivaceError(
+                f"Folder {str(place)!r} lacks its {part} ({' or '.join(names)}); download it whole, or name the part."
+            )
+        parts[part] = there[0]
+    return parts
+
+
+def shown() -> Callable[[int, int], None]:
+    """Progress on standard error, one line for each tenth."""
+    tenths = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal tenths
+        if total and done * 10 // total > tenths:
+            tenths = done * 10 // total
+            print(f"{tenths * 10:3d} % of {total / 1e9:.1f} GB", file=sys.stderr)
+
+    return show
+
+
+def report(done: Converted, seconds: float, as_json: bool) -> None:
+    """What was written, with the SHA-256 of every file."""
+    if as_json:
+        files: dict[str, dict[str, Any]] = {path: vars(written) for path, written in done.files.items()}
+        summary = {"command": "convert", "output": str(done.output), "parameters": done.parameters}
+        print(json.dumps({**summary, "bytes": done.bytes, "seconds": round(seconds, 1), "files": files}))
+        return
+    for path, written in done.files.items():
+        rounded = f"  fp8 error up to {written.fp8_error:.1%}" if written.fp8_error else ""
+        print(f"{written.sha256}  {path} ({written.bytes / 1e9:.2f} GB){rounded}")
+    print(f"{done.output}: {done.parameters:,} parameters, {done.bytes / 1e9:.2f} GB in {seconds:.0f} s.")

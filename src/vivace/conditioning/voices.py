@@ -1,0 +1,187 @@
+"""Voices: recordings that say how a speech span shall sound, their checks, and which span has which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vivace.errors import VivaceError
+from vivace.media import read_audio
+from vivace.media.decode_audio import resample
+from vivace.models.speaker import SpeakerEncoder
+
+SAMPLE_RATE = 16000
+# NAVA's program reads 30 s. More changes a voice's vector no further.
+MOST_SPEECH_SECONDS = 30.0
+LEAST_SPEECH_SECONDS = 0.5
+# Longer than this a file is a programme, not a sample of one voice.
+LONGEST_FILE_SECONDS = 600.0
+SILENCE_DBFS = -60.0
+PAUSE_DB = 35.0  # what lies this far below the loud parts is a pause
+CLIPPED_SHARE = 0.1
+_BLOCK = 320  # 20 ms
+_REACH = 4  # blocks around speech that are kept, where consonants are quiet
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One person's speech, without its pauses, checked.
+
+    Args:
+        samples: mono float32 [N] in [-1, 1].
+        sample_rate: Hz.
+        name: what messages call it.
+        notes: sentences that a user should see.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    name: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.sample_rate
+
+
+# A recording, a speaker vector [dim] that an encoder has made before, or None for any voice.
+Voice = Recording | Tensor | None
+
+
+def read_voice(path: str | Path) -> Recording:
+    """A voice from a sound file, or from a video's sound, of any rate and number of channels.
+
+    Raises:
+        VivaceError: a file that is missing, damaged, longer than 10 minutes or without sound; no usable speech in it.
+    """
+    name = f"Voice {str(path)!r}"
+    sound = read_audio(path, SAMPLE_RATE, 1, longest=LONGEST_FILE_SECONDS)
+    return recording(sound[0], SAMPLE_RATE, name)
+
+
+def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice") -> Recording:
+    """Check sound and cut its pauses out; at most the first 30 s of speech are kept.
+
+    Args:
+        samples: mono [N].
+
+    Raises:
+        VivaceError: a wrong shape, silence, clipped or too short speech.
+    """
+    sound = np.asarray(samples, dtype=np.float32)
+    if sound.ndim != 1 or not np.isfinite(sound).all():
+        raise VivaceError(f"{name} of shape {list(sound.shape)} is not mono sound; give finite numbers [N].")
+    if len(sound) < LEAST_SPEECH_SECONDS * sample_rate:
+        raise VivaceError(
+            f"{name} is {len(sound) / sample_rate:.2f} s long; give at least {LEAST_SPEECH_SECONDS:g} s of speech, "
+            "better 3 s."
+        )
+    sound = sound - sound.mean()
+    peak = float(np.abs(sound).max())
+    if peak < 10 ** (SILENCE_DBFS / 20):
+        raise VivaceError(f"{name} is silent; give a recording in which somebody speaks.")
+    speech = without_pauses(sound, sample_rate)
+    if len(speech) < LEAST_SPEECH_SECONDS * sample_rate:
+        raise VivaceError(
+            f"{name} has {len(speech) / sample_rate:.2f} s of speech; give at least {LEAST_SPEECH_SECONDS:g} s, "
+            "better 3 s."
+        )
+    stuck = float((np.abs(speech) > 0.99 * peak).mean())
+    if stuck > CLIPPED_SHARE:
+        raise VivaceError(f"{name} is clipped ({stuck:.0%} of it is at its peak); record it again at a lower level.")
+    notes = []
+    most = int(MOST_SPEECH_SECONDS * sample_rate)
+    if len(speech) > most:
+        notes.append(f"{name} has {len(speech) / sample_rate:.0f} s of speech; the first 30 s are used.")
+    return Recording(speech[:most], sample_rate, name, tuple(notes))
+
+
+def without_pauses(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The stretches within 35 dB of the loud parts, and 80 ms around them, put together. [N] -> [M]"""
+    block = max(1, _BLOCK * sample_rate // SAMPLE_RATE)
+    count = -(-len(sound) // block)
+    padded = np.pad(sound, (0, count * block - len(sound)))
+    power = padded.reshape(count, block).astype(np.float64) ** 2
+    level = power.mean(axis=1)
+    loud = level > np.quantile(level, 0.95) * 10 ** (-PAUSE_DB / 10)
+    kept = np.convolve(loud, np.ones(2 * _REACH + 1), "same") > 0 if count > 2 * _REACH else loud
+    return padded[np.repeat(kept, block)][: len(sound)] if kept.any() else sound[:0]
+
+
+def voices_for_spans(spans: int, voices: Sequence[Voice], what: str = "The prompt") -> list[Voice]:
+    """Which voice speaks each span: one for each in their order, or one for all.
+
+    Raises:
+        VivaceError: voices without speech, or another number of voices than spans.
+    """
+    given = list(voices)
+    if given and not spans:
+        raise VivaceError(f"{what} has no speech for the voice; put what is spoken between <S> and <E>.")
+    if len(given) == 1:
+        return given * spans
+    if given and len(given) != spans:
+        raise VivaceError(
+            f"{what} has {spans} speech spans and {len(given)} voices were given; "
+            "give one voice for each span in their order, or a single one for all."
+        )
+    return given or [None] * spans
+
+
+def voices_of_prompts(spans: Sequence[int], voices: Sequence[Voice] | Sequence[Sequence[Voice]]) -> list[list[Voice]]:
+    """`voices_for_spans` for several prompts.
+
+    Args:
+        spans: number of speech spans of each prompt.
+        voices: the same for every prompt, or a list for each.
+
+    Raises:
+        VivaceError: lists for another number of prompts; otherwise as `voices_for_spans`.
+    """
+    if not any(isinstance(voice, (list, tuple)) for voice in voices):
+        return [voices_for_spans(count, cast(Sequence[Voice], voices)) for count in spans]
+    if len(voices) != len(spans):
+        raise VivaceError(f"{len(voices)} lists of voices were given for {len(spans)} prompts; give one for each.")
+    lists = cast(Sequence[Sequence[Voice]], voices)
+    return [voices_for_spans(count, own or ()) for count, own in zip(spans, lists, strict=True)]
+
+
+@torch.no_grad()
+def speaker_vectors(
+    encoder: SpeakerEncoder | None, voices: Sequence[Voice], dim: int, device: torch.device | str = "cpu"
+) -> Tensor:
+    """A row for each voice, [voices, dim] float32; zeros, which the transformer reads as its null speaker, for None.
+
+    Each recording is encoded by itself, so that a voice's vector does not depend on the others.
+
+    Raises:
+        VivaceError: a vector of another width.
+    """
+    known: dict[int, Tensor] = {}
+    rows = torch.zeros(len(voices), dim, device=device)
+    for row, voice in zip(rows, voices, strict=True):
+        if voice is None:
+            continue
+        if isinstance(voice, Recording):
+            assert encoder is not None
+            if id(voice) not in known:
+                known[id(voice)] = _encode(encoder, voice, device)
+        vector = known[id(voice)] if isinstance(voice, Recording) else voice
+        if tuple(vector.shape) != (dim,):
+            raise VivaceError(
+                f"A speaker vector of shape {list(vector.shape)} was given; this model's have {dim} values."
+            )
+        row.copy_(vector)
+    return rows
+
+
+def _encode(encoder: SpeakerEncoder, voice: Recording, device: torch.device | str) -> Tensor:
+    samples = voice.samples[None]
+    if voice.sample_rate != encoder.sample_rate:
+        samples = resample(samples, voice.sample_rate, encoder.sample_rate)
+    return encoder(torch.from_numpy(samples).to(device))[0].float()

@@ -1,0 +1,204 @@
+"""NAVA's released weights to a model folder, and a folder's transformer back to the official file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusers import UniPCMultistepScheduler
+from diffusers import __version__ as diffusers_version
+
+from vivace.conversion.folder import GrowingFolder, shards_of
+from vivace.conversion.parts import (
+    DTYPES,
+    Part,
+    audio_vae_part,
+    config_of,
+    matched,
+    on_meta,
+    read_json,
+    text_encoder_part,
+    tokenizer_part,
+    transformer_part,
+    vae_part,
+    vocoder_part,
+)
+from vivace.conversion.sources import Source, open_weights
+from vivace.conversion.writing import Progress, Tensors, Written, write_safetensors
+from vivace.errors import VivaceError
+from vivace.media import replacing
+from vivace.models.nava import NavaTransformer
+from vivace.models.nava_names import official_names
+from vivace.pipelines.folder import INDEX, PIPELINE, check_folder
+from vivace.sampling.presets import OFFICIAL
+
+SHARD_BYTES = 5_000_000_000
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: the folder or file, its weights files, parameters of the transformer, total bytes."""
+
+    output: Path
+    files: dict[str, Written]
+    parameters: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files.values())
+
+
+def convert_nava(
+    weights: Path,
+    parts: Mapping[str, Path],
+    output: Path,
+    *,
+    dtype: str = "bf16",
+    config: Path | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    progress: Callable[[int, int], None] | None = None,
+) -> Converted:
+    """Build a model folder that `NavaPipeline.from_pretrained` loads.
+
+    Everything is checked before anything is written, all but the values themselves; a value that is not finite stops
+    the conversion and removes what it wrote. An interrupted conversion goes on when it is called again.
+
+    Args:
+        weights: the official transformer, `NAVA.safetensors` or an older `.ckpt`.
+        parts: paths of vae, text_encoder, tokenizer, audio_vae and vocoder, each a folder or an original file.
+        dtype: of the transformer as stored: fp32, bf16 or fp8_e4m3.
+        config: the program's json, where the weights are of no published size.
+        shard_bytes: largest weights file.
+        progress: told how many bytes of how many are done.
+
+    Raises:
+        VivaceError: a part is missing, damaged or another model's; the disk is too small; the output exists.
+    """
+    if dtype not in DTYPES:
+        raise VivaceError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}.")
+    if shard_bytes < 1:
+        raise VivaceError(f"A shard of {shard_bytes} bytes holds nothing; choose a larger size.")
+    found = find_parts(weights, parts, dtype, config)
+    folder = GrowingFolder(output, _request(found, dtype, shard_bytes))
+    shards = {part.name: shards_of(part, shard_bytes) for part in found}
+    every = [shard for part in found for shard in shards[part.name]]
+    folder.check_space(every)
+    folder.write(every, _counted(progress, sum(shard.size for shard in every)))
+    for part in found:
+        folder.put_part(part, shards[part.name])
+    folder.put_json("scheduler/scheduler_config.json", config_of(scheduler()))
+    folder.put_json(INDEX, model_index(found))
+    check_folder(folder.place)
+    folder.finish()
+    tensors = found[0].tensors
+    return Converted(output, folder.files, _parameters(tensors) if tensors else 0)
+
+
+def find_parts(weights: Path, parts: Mapping[str, Path], dtype: str, config: Path | None = None) -> list[Part]:
+    """All parts of the folder, checked tensor by tensor; the transformer first.
+
+    Raises:
+        VivaceError: a part is missing or does not fit.
+    """
+    makers: dict[str, Callable[[Path], Part]] = {
+        "vae": vae_part,
+        "text_encoder": lambda path: text_encoder_part(path, dtype),
+        "tokenizer": tokenizer_part,
+        "audio_vae": audio_vae_part,
+        "vocoder": vocoder_part,
+    }
+    missing = [name for name in makers if name not in parts]
+    if missing:
+        raise VivaceError(f"A NAVA folder also needs its {', '.join(missing)}; name where each is.")
+    return [transformer_part(weights, dtype, config), *(make(parts[name]) for name, make in makers.items())]
+
+
+def scheduler() -> Any:
+    """The official solver's configuration, for others; steps and tables of ours are `vivace.sampling`'s."""
+    return UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=OFFICIAL.shift, num_train_timesteps=1000
+    )
+
+
+def model_index(parts: list[Part]) -> dict[str, Any]:
+    """model_index.json: the class of every part, and capabilities that are the published model's."""
+    index: dict[str, Any] = {"_class_name": PIPELINE, "_diffusers_version": diffusers_version}
+    index |= {part.name: [part.library, part.kind] for part in parts}
+    index["scheduler"] = ["diffusers", "UniPCMultistepScheduler"]
+    index["speaker_encoder"] = [None, None]
+    index["capabilities"] = {"name": "NAVA"}
+    return index
+
+
+def _request(parts: list[Part], dtype: str, shard_bytes: int) -> dict[str, Any]:
+    """What decides the folder's weights; files by name, length and time, since hashing them would take minutes."""
+    files = [file for part in parts for file in (part.tensors.source.files if part.tensors else part.copied)]
+    stats = sorted({(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files})
+    return {"dtype": dtype, "shard_bytes": shard_bytes, "sources": stats}
+
+
+def _counted(progress: Callable[[int, int], None] | None, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    done = 0
+
+    def count(written: int) -> None:
+        nonlocal done
+        done = min(done + written, total)
+        progress(done, total)
+
+    return count
+
+
+def _parameters(tensors: Tensors) -> int:
+    return sum(tensors.count(name) for name in tensors.names)
+
+
+def open_transformer(folder: Path) -> tuple[Source, NavaTransformer]:
+    """The transformer of a model folder (or its own folder): weights, and a model on the meta device.
+
+    Raises:
+        VivaceError: it is not there, or its tensors are not those of its configuration.
+    """
+    place = folder / "transformer" if (folder / "transformer").is_dir() else folder
+    config = read_json(place / "config.json")
+    if config.get("_class_name") != "NavaTransformer":
+        raise VivaceError(f"Folder {str(place)!r} holds no NavaTransformer; name a folder that vivace made.")
+    model: NavaTransformer = on_meta(place, lambda: NavaTransformer.from_config(config))
+    source = open_weights(place)
+    names = {name: name for name in model.state_dict()}
+    matched(source, model, names, source.tensors, "the NavaTransformer of its configuration")
+    return source, model
+
+
+def restore_nava(
+    folder: Path, output: Path, *, dtype: str | None = None, progress: Callable[[int, int], None] | None = None
+) -> Converted:
+    """The transformer of a model folder as one file under the official names.
+
+    Args:
+        dtype: fp32, bf16 or None, which keeps the stored types and so every bit.
+
+    Raises:
+        VivaceError: no transformer there, or one that the public program does not know.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise VivaceError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}.")
+    if output.exists():
+        raise VivaceError(f"Output {str(output)!r} exists already; remove it or choose another name.")
+    source, model = open_transformer(folder)
+    if model.config.speakers_keep_text:
+        raise VivaceError(
+            f"The transformer in {str(folder)!r} adds speakers to the text, which the public program cannot; "
+            "use it with vivace."
+        )
+    names = {official: ours for ours, official in official_names(model.config).items()}
+    kept = {name: source.tensors[ours].dtype for name, ours in names.items()}
+    dtypes = kept if dtype is None else dict.fromkeys(names, DTYPES[dtype])
+    tensors = Tensors(source, names, dtypes)
+    total = sum(tensors.size(name) for name in names)
+    with replacing(output) as temporary:
+        written = write_safetensors(temporary, tensors, list(names), _counted(progress, total))
+    return Converted(output, {output.name: written}, _parameters(tensors))

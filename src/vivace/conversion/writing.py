@@ -1,0 +1,140 @@
+"""Safetensors files written tensor by tensor and piece by piece, with their SHA-256.
+
+The library's own writer wants all tensors in memory at once; this one never holds more than a piece of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from vivace.conversion.sources import DTYPES, Source
+from vivace.errors import VivaceError
+
+# Values converted at a time: 64 MB in float32.
+PIECE = 16 * 2**20
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+FP8 = torch.float8_e4m3fn
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Tensors to be written: our name of each, where it comes from, and the type it gets.
+
+    Args:
+        source: weights.
+        names: new name: name in the source.
+        dtypes: new name: type.
+    """
+
+    source: Source
+    names: Mapping[str, str]
+    dtypes: Mapping[str, torch.dtype]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.source.tensors[self.names[name]].shape
+
+    def count(self, name: str) -> int:
+        """Values in a tensor."""
+        return math.prod(self.shape(name))
+
+    def size(self, name: str) -> int:
+        """Bytes as written."""
+        return self.count(name) * self.dtypes[name].itemsize
+
+    def pieces(self, name: str) -> Iterator[Tensor]:
+        """The values in order, in the type of the source."""
+        values = self.source.read(self.names[name])
+        flat = values.reshape(-1)
+        yield from (flat[start : start + PIECE] for start in range(0, flat.numel(), PIECE))
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file: its length, its SHA-256, and the largest relative L2 error of a tensor by fp8's rounding."""
+
+    bytes: int
+    sha256: str
+    fp8_error: float = 0.0
+
+
+def write_safetensors(path: Path, tensors: Tensors, names: list[str], progress: Progress | None = None) -> Written:
+    """Write some of the tensors to a file; `progress` is told how many bytes were written.
+
+    Raises:
+        VivaceError: a value that is not finite, or too large for the type it gets.
+    """
+    # Wider types first, so that every tensor begins at a multiple of its own width (as the library orders them).
+    names = sorted(names, key=lambda name: -tensors.dtypes[name].itemsize)
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name in names:
+        end = offset + tensors.size(name)
+        dtype = _NAMES[tensors.dtypes[name]]
+        header[name] = {"dtype": dtype, "shape": list(tensors.shape(name)), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    worst = 0.0
+    with path.open("wb") as file:
+
+        def put(data: bytes | memoryview) -> None:
+            file.write(data)
+            digest.update(data)
+            if progress:
+                progress(len(data))
+
+        put(struct.pack("<Q", len(text)) + text)
+        for name in names:
+            worst = max(worst, _put_tensor(put, tensors, name))
+        _flush(file)
+    return Written(8 + len(text) + offset, digest.hexdigest(), worst)
+
+
+def _put_tensor(put: Callable[[memoryview], None], tensors: Tensors, name: str) -> float:
+    """Write one tensor; returns the relative L2 error where it is rounded to fp8."""
+    dtype = tensors.dtypes[name]
+    error = total = 0.0
+    for piece in tensors.pieces(name):
+        if piece.is_floating_point():
+            _check_values(piece, dtype, tensors, name)
+        new = piece.to(dtype)
+        put(new.contiguous().view(torch.uint8).numpy().data)
+        if dtype == FP8 and piece.dtype != FP8:
+            wide = piece.float()
+            error += float((new.float() - wide).square().sum())
+            total += float(wide.square().sum())
+    return (error / total) ** 0.5 if total else 0.0
+
+
+def _check_values(piece: Tensor, dtype: torch.dtype, tensors: Tensors, name: str) -> None:
+    # An extreme is enough: NaN and infinity both spread to it.
+    wide = piece.float() if piece.dtype.itemsize == 1 else piece
+    low, high = (float(x) for x in torch.aminmax(wide)) if piece.numel() else (0.0, 0.0)
+    where = f"Weights {str(tensors.source.path)!r} hold"
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):
+        raise VivaceError(f"{where} a value in {tensors.names[name]!r} that is not finite; download them again.")
+    largest = max(abs(low), abs(high))
+    if dtype.is_floating_point and largest > torch.finfo(dtype).max:
+        raise VivaceError(
+            f"{where} {largest:g} in {tensors.names[name]!r}, too large for {_NAMES[dtype]}; choose a wider dtype."
+        )
+
+
+def _flush(file: BinaryIO) -> None:
+    """To the disk itself: a file that is recorded as finished must outlive a loss of power."""
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,54 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from vivace.conditioning.continuation import cut_tail, prepend
+from vivace.errors import VivaceError
+from vivace.media import Clip
+from vivace.timeline import Timeline
+
+DICE = np.random.default_rng(0)
+
+
+def _clip(frames: int, fps: int = 24, rate: int = 16000) -> Clip:
+    pictures = DICE.integers(0, 256, (frames, 4, 4, 3), dtype=np.uint8)
+    sound = (0.1 * DICE.standard_normal((2, round(frames / fps * rate)))).astype(np.float32)
+    return Clip(pictures, Fraction(fps), sound, rate)
+
+
+@pytest.mark.parametrize("fps", [24, 25, 30])
+@pytest.mark.parametrize("frames", [1, 2, 4, 5, 17, 18, 49, 100])
+def test_the_parts_of_a_clip_are_the_clip(frames: int, fps: int) -> None:
+    clip = _clip(frames, fps)
+    before, tail, timeline = cut_tail(clip, Timeline(frames=1, fps=Fraction(fps)), 0.75)
+    assert tail.pictures is not None
+    assert tail.sound is not None
+    assert len(tail.pictures) == timeline.frames <= 0.75 * fps
+    assert timeline.frames % 4 == 1
+    assert timeline.frames > min(frames, round(0.75 * fps)) - 4
+    # The tail's sound begins with its first picture, to a sample.
+    assert 0 <= timeline.samples - tail.sound.shape[1] <= 1
+    joined = prepend(before, tail.pictures, tail.sound)
+    np.testing.assert_array_equal(joined[0], clip.frames)
+    np.testing.assert_array_equal(joined[1], clip.audio)
+
+
+def test_one_side_alone() -> None:
+    clip = _clip(30)
+    like = Timeline(frames=1)
+    before, tail, timeline = cut_tail(Clip(clip.frames, clip.fps, None, 16000), like, 0.75)
+    assert before.sound is None
+    assert tail.sound is None
+    before, tail, timeline = cut_tail(Clip(None, clip.fps, clip.audio, 16000), like, 0.75)
+    assert before.pictures is None
+    assert tail.pictures is None
+    assert tail.sound is not None
+    assert timeline.frames == 17
+    assert tail.sound.shape[1] == timeline.samples
+    np.testing.assert_array_equal(prepend(before, None, tail.sound)[1], clip.audio)
+
+
+def test_less_than_a_picture_is_refused() -> None:
+    with pytest.raises(VivaceError, match="less than one picture"):
+        cut_tail(Clip(None, Fraction(24), np.zeros((2, 99), np.float32), 16000), Timeline(frames=1), 0.75)

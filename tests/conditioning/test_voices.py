@@ -1,0 +1,133 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vivace.conditioning.voices import (
+    Recording,
+    read_voice,
+    recording,
+    speaker_vectors,
+    voices_for_spans,
+    voices_of_prompts,
+)
+from vivace.errors import VivaceError
+from vivace.media import Clip, write_clip, write_wav
+from vivace.models.speaker import NanoSpeakerEncoder
+
+RATE = 16000
+
+
+def hum(seconds: float, rate: int = RATE, pitch: float = 120.0) -> np.ndarray:
+    """Something voice-like: harmonics that fall by 6 dB an octave, mono [N]."""
+    times = np.arange(int(seconds * rate)) / rate
+    sound = sum(np.sin(2 * np.pi * pitch * k * times) / k for k in range(1, 20))
+    return (0.2 * sound).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> NanoSpeakerEncoder:
+    torch.manual_seed(0)
+    return NanoSpeakerEncoder(dim=8, width=16, num_layers=1).eval()
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 2), (44100, 1), (48000, 2)])
+def test_a_recording_of_any_rate_and_channels_gives_the_same_voice(
+    tmp_path: Path, encoder: NanoSpeakerEncoder, rate: int, channels: int
+) -> None:
+    # Below 4 kHz, so that the slowest rate holds all of it.
+    times = np.arange(2 * rate) / rate
+    sound = sum(np.sin(2 * np.pi * 150 * k * times) / k for k in range(1, 20)).astype(np.float32) * 0.2
+    write_wav(tmp_path / "voice.wav", np.repeat(sound[None], channels, 0), rate)
+    voice = read_voice(tmp_path / "voice.wav")
+    assert (voice.sample_rate, voice.seconds) == (16000, pytest.approx(2.0, abs=0.05))
+    vector = speaker_vectors(encoder, [voice], 8)[0]
+    direct = speaker_vectors(encoder, [recording(hum(2.0, pitch=150.0), RATE)], 8)[0]
+    assert float(vector @ direct) > 0.99
+
+
+def test_pauses_are_cut_out_and_thirty_seconds_kept() -> None:
+    pause = np.zeros(3 * RATE, np.float32)
+    voice = recording(np.concatenate((pause, hum(1.0), pause, hum(1.0), pause)), RATE)
+    assert voice.seconds == pytest.approx(2.0, abs=0.5)
+    long = recording(hum(40.0), RATE, "Voice 'x.wav'")
+    assert long.seconds == 30.0
+    assert long.notes == ("Voice 'x.wav' has 40 s of speech; the first 30 s are used.",)
+
+
+@pytest.mark.parametrize(
+    ("sound", "complaint"),
+    [
+        (np.zeros(RATE), "silent"),
+        (np.full(RATE, 0.5), "silent"),
+        (np.zeros(0), "0.00 s long"),
+        (np.ones(1), "0.00 s long"),
+        (1e-4 * hum(1.0), "silent"),
+        (hum(0.2), "0.20 s long"),
+        (np.pad(hum(0.2), RATE), "0.36 s of speech"),
+        (np.sign(hum(1.0)), "clipped"),
+        (np.clip(30 * hum(1.0), -1, 1), "clipped"),
+        (np.full(RATE, np.nan), "not mono"),
+        (np.zeros((2, RATE)), "not mono"),
+    ],
+)
+def test_unusable_recordings_are_refused_in_one_sentence(sound: np.ndarray, complaint: str) -> None:
+    with pytest.raises(VivaceError, match=complaint) as caught:
+        recording(sound, RATE, "Voice 'x.wav'")
+    assert str(caught.value).startswith("Voice 'x.wav' ")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_hold_no_voice_are_refused(tmp_path: Path) -> None:
+    write_clip(tmp_path / "mute.mp4", Clip(np.zeros((8, 32, 32, 3), np.uint8), 24, None, RATE), {})
+    write_wav(tmp_path / "one.wav", np.full((1, 1), 0.5, np.float32), RATE)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF" + bytes(range(256)))
+    (tmp_path / "text.txt").write_text("not a voice")
+    write_wav(tmp_path / "whole.wav", hum(1.0)[None], RATE)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:9000])
+    complaints = {
+        "mute.mp4": "no sound",
+        "one.wav": "0.00 s long",
+        "broken.wav": "damaged|truncated",
+        "text.txt": "damaged|no media",
+        "cut.wav": "truncated",
+        "none.wav": "does not exist",
+    }
+    for name, complaint in complaints.items():
+        with pytest.raises(VivaceError, match=complaint):
+            read_voice(tmp_path / name)
+
+
+def test_an_hour_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    write_wav(tmp_path / "hour.wav", np.zeros((1, 3600 * 8000), np.float32), 8000)
+    with pytest.raises(VivaceError, match="60 minutes of sound, more than 10; cut out"):
+        read_voice(tmp_path / "hour.wav")
+
+
+def test_voices_go_to_the_spans_in_order_or_one_to_all() -> None:
+    a, b = (Recording(hum(1.0), RATE, name) for name in "ab")
+    assert voices_for_spans(3, [a, b, a]) == [a, b, a]
+    assert voices_for_spans(3, [a]) == [a, a, a]
+    assert voices_for_spans(2, [None, b]) == [None, b]
+    assert voices_for_spans(2, []) == [None, None]
+    assert voices_for_spans(0, []) == []
+    assert voices_of_prompts([1, 2], [a]) == [[a], [a, a]]
+    assert voices_of_prompts([1, 2, 0], [[a], [b, a], []]) == [[a], [b, a], []]
+    for spans, voices, complaint in ((0, [a], "no speech"), (3, [a, b], "3 speech spans and 2"), (1, [a, b], "and 2")):
+        with pytest.raises(VivaceError, match=complaint):
+            voices_for_spans(spans, voices)
+    with pytest.raises(VivaceError, match="1 lists of voices were given for 2"):
+        voices_of_prompts([1, 1], [[a]])
+
+
+def test_unknown_voices_are_zeros_and_vectors_pass_through(encoder: NanoSpeakerEncoder) -> None:
+    voice = recording(hum(1.0), RATE)
+    own = torch.randn(8)
+    rows = speaker_vectors(encoder, [None, voice, own, voice], 8)
+    assert not rows[0].any()
+    assert torch.equal(rows[1], rows[3])
+    assert torch.equal(rows[2], own)
+    assert speaker_vectors(None, [], 8).shape == (0, 8)
+    with pytest.raises(VivaceError, match=r"shape \[5\]"):
+        speaker_vectors(encoder, [torch.zeros(5)], 8)

@@ -1,0 +1,38 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tests.conversion.conftest import Release
+
+from vivace.cli.main import main
+from vivace.conversion.identity import identify
+from vivace.conversion.nava import convert_nava
+from vivace.data.fingerprint import weights_hash
+
+
+def test_one_transformer_has_one_fingerprint(release: Release, tmp_path: Path) -> None:
+    expected = weights_hash(release.pipeline.transformer)
+    for dtype in ("fp32", "bf16"):
+        convert_nava(release.weights, release.parts, tmp_path / dtype, dtype=dtype, config=release.config)
+        found = identify(tmp_path / dtype)
+        assert found.sha256 == expected
+    assert identify(release.weights, release.config) == found
+    assert found.parameters == sum(tensor.numel() for tensor in release.state.values())
+    assert found.size is None
+    changed = {**release.state, "backbone.head.head.bias": torch.ones(16)}
+    save_file(changed, tmp_path / "other.safetensors")
+    assert identify(tmp_path / "other.safetensors", release.config).sha256 != expected
+
+
+def test_verify_prints_it(release: Release, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert_nava(release.weights, release.parts, tmp_path / "nava", dtype="bf16", config=release.config)
+    (tmp_path / "cases").mkdir()
+    words = ["verify", "nava", "--golden", str(tmp_path / "cases"), "--weights", str(tmp_path / "nava")]
+    assert main([*words, "--json"]) == 1  # no cases: nothing was verified
+    told = json.loads(capsys.readouterr().out)["weights"]
+    assert told["sha256"] == weights_hash(release.pipeline.transformer)
+    assert main(words) == 1
+    assert told["sha256"] in capsys.readouterr().out.replace("\n", "")
+    assert main([*words[:-1], str(tmp_path / "cases")]) == 2

@@ -1,0 +1,294 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.pipelines.ltx2 import LTX2VocoderWithBWE
+from safetensors.torch import load_file, save_file
+from tests.conversion.conftest import Release
+
+from vivace.cli.main import main
+from vivace.conversion import folder as folder_module
+from vivace.conversion.nava import Converted, convert_nava, restore_nava
+from vivace.conversion.writing import write_safetensors
+from vivace.errors import VivaceError
+from vivace.models.nava import NavaTransformer
+from vivace.pipelines.nava import NavaPipeline
+
+
+def convert(release: Release, output: Path, dtype: str = "fp32", shard_bytes: int = 10**9) -> Converted:
+    return convert_nava(
+        release.weights, release.parts, output, dtype=dtype, config=release.config, shard_bytes=shard_bytes
+    )
+
+
+def test_a_converted_folder_makes_the_same_clip(release: Release, tmp_path: Path) -> None:
+    convert(release, tmp_path / "nava")
+    loaded = NavaPipeline.from_pretrained(tmp_path / "nava")
+    loaded.set_progress_bar_config(disable=True)
+    settings = {"seconds": 0.1, "width": 64, "height": 64, "seed": 5, "num_inference_steps": 2}
+    settings |= {"output_type": "latent", "negative_prompt": ""}
+    expected = release.pipeline("a red ball", preset=loaded.abilities.preset_named("official"), **settings)
+    found = loaded("a red ball", **settings)
+    assert torch.equal(found.frames, expected.frames)
+    assert torch.equal(found.audio, expected.audio)
+    assert loaded.abilities.name == "NAVA"
+
+
+def test_the_released_vocoder_s_class_is_found_by_the_pipeline(release: Release, tmp_path: Path) -> None:
+    small = {"upsample_kernel_sizes": [4], "upsample_factors": [2], "resnet_kernel_sizes": [3]}
+    config = {"hidden_channels": 16, "bwe_hidden_channels": 8, "resnet_dilations": [[1]], "bwe_resnet_dilations": [[1]]}
+    LTX2VocoderWithBWE.from_config(config | small | {f"bwe_{key}": x for key, x in small.items()}).save_pretrained(
+        tmp_path / "vocoder"
+    )
+    parts = release.parts | {"vocoder": tmp_path / "vocoder"}
+    convert_nava(release.weights, parts, tmp_path / "nava", config=release.config)
+    loaded = NavaPipeline.from_pretrained(tmp_path / "nava")
+    assert isinstance(loaded.vocoder, LTX2VocoderWithBWE)
+    assert loaded.sample_rate == 48_000
+
+
+@pytest.mark.parametrize("shard_bytes", [10**9, 20_000])
+def test_there_and_back_keeps_every_bit(release: Release, tmp_path: Path, shard_bytes: int) -> None:
+    done = convert(release, tmp_path / "nava", shard_bytes=shard_bytes)
+    shards = [path for path in done.files if path.startswith("transformer/")]
+    assert (len(shards) > 3) == (shard_bytes == 20_000)
+    restore_nava(tmp_path / "nava", tmp_path / "back.safetensors")
+    back = load_file(tmp_path / "back.safetensors")
+    assert back.keys() == release.state.keys()
+    assert all(torch.equal(tensor, release.state[name]) for name, tensor in back.items())
+
+
+def test_bf16_is_rounded_once_and_half_as_large(release: Release, tmp_path: Path) -> None:
+    convert(release, tmp_path / "nava", "bf16")
+    back = restore_nava(tmp_path / "nava", tmp_path / "back.safetensors")
+    for name, tensor in load_file(tmp_path / "back.safetensors").items():
+        assert torch.equal(tensor, release.state[name].bfloat16())
+    assert back.bytes < release.weights.stat().st_size * 0.55
+
+
+def test_fp8_is_for_the_matrices_of_the_blocks(release: Release, tmp_path: Path) -> None:
+    done = convert(release, tmp_path / "nava", "fp8_e4m3")
+    stored = load_file(tmp_path / "nava/transformer/diffusion_pytorch_model.safetensors")
+    narrow = {name for name, tensor in stored.items() if tensor.dtype == torch.float8_e4m3fn}
+    assert "double_blocks.0.streams.audio.self_attn.q.weight" in narrow
+    assert "single_contexts.0.both.k.weight" in narrow
+    assert all(name.endswith(".weight") and "norm" not in name and stored[name].ndim == 2 for name in narrow)
+    assert {tensor.dtype for name, tensor in stored.items() if name not in narrow} == {torch.bfloat16}
+    written = done.files["transformer/diffusion_pytorch_model.safetensors"]
+    assert 0.01 < written.fp8_error < 0.06
+    loaded = NavaPipeline.from_pretrained(tmp_path / "nava").transformer
+    exact = release.pipeline.transformer.state_dict()
+    for name, tensor in loaded.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert (tensor - exact[name]).norm() <= 0.06 * exact[name].norm()
+
+
+def test_codecs_keep_every_bit_and_every_file_its_checksum(release: Release, tmp_path: Path) -> None:
+    import hashlib
+
+    done = convert(release, tmp_path / "nava", "fp8_e4m3")
+    for part in ("vae", "audio_vae", "vocoder"):
+        [path] = [path for path in done.files if path.startswith(f"{part}/")]
+        kept = load_file(tmp_path / "nava" / path)
+        original = getattr(release.pipeline, part).state_dict()
+        assert all(torch.equal(tensor, original[name]) for name, tensor in kept.items())
+    record = json.loads((tmp_path / "nava/conversion.json").read_text())["files"]
+    on_disk = {p.relative_to(tmp_path / "nava").as_posix() for p in (tmp_path / "nava").rglob("*.safetensors")}
+    assert record.keys() == on_disk
+    for path, entry in record.items():
+        content = (tmp_path / "nava" / path).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+        assert len(content) == entry["bytes"]
+
+
+@pytest.mark.parametrize("content", ["bare", "training"])
+def test_older_checkpoints_are_read(release: Release, tmp_path: Path, content: str) -> None:
+    state = release.state if content == "bare" else {"state_dict": release.state, "step": 7, "cursors": [1, 2]}
+    torch.save(state, tmp_path / "NAVA.ckpt")
+    convert_nava(tmp_path / "NAVA.ckpt", release.parts, tmp_path / "nava", dtype="fp32", config=release.config)
+    model = NavaTransformer.from_pretrained(tmp_path / "nava" / "transformer")
+    exact = release.pipeline.transformer.state_dict()
+    assert all(torch.equal(tensor, exact[name]) for name, tensor in model.state_dict().items())
+
+
+def test_an_interrupted_conversion_goes_on(release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = convert(release, tmp_path / "whole", shard_bytes=20_000)
+    written: list[str] = []
+
+    def interrupted(path: Path, *rest: object) -> object:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        return write_safetensors(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folder_module, "write_safetensors", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert(release, tmp_path / "nava", shard_bytes=20_000)
+    assert not (tmp_path / "nava").exists()
+    first = list(written)
+
+    def counted(path: Path, *rest: object) -> object:
+        written.append(path.name)
+        return write_safetensors(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folder_module, "write_safetensors", counted)
+    again = convert(release, tmp_path / "nava", shard_bytes=20_000)
+    assert {path: file.sha256 for path, file in again.files.items()} == {
+        path: file.sha256 for path, file in whole.files.items()
+    }
+    assert len(written) == len(whole.files)
+    assert not set(first) & set(written[3:])
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_another_request_does_not_go_on_from_what_is_there(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(path: Path, *rest: object) -> object:
+        if path.name.startswith("model"):
+            raise KeyboardInterrupt
+        return write_safetensors(path, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_module, "write_safetensors", stop)
+        with pytest.raises(KeyboardInterrupt):
+            convert(release, tmp_path / "nava", "bf16")
+    convert(release, tmp_path / "nava", "fp32")
+    stored = load_file(tmp_path / "nava/transformer/diffusion_pytorch_model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float32}
+
+
+def damaged(release: Release, tmp_path: Path, how: str) -> Path:
+    """The weights with one thing wrong."""
+    state = dict(release.state)
+    path = tmp_path / "bad.safetensors"
+    name = "backbone.head.head.weight"
+    if how == "cut":
+        path.write_bytes(release.weights.read_bytes()[:-100])
+        return path
+    if how == "empty":
+        path.write_bytes(b"")
+        return path
+    if how == "text":
+        path.write_text("<html>Not found</html>" * 50)
+        return path
+    if how == "misnamed":
+        torch.save(state, path)
+        return path
+    if how in ("pickle", "cut checkpoint", "no tensors"):
+        path = path.with_suffix(".ckpt")
+    if how == "pickle":
+        torch.save({"state_dict": state, "when": Path("run")}, path)
+        return path
+    if how == "bare pickle":
+        import pickle
+
+        path.write_bytes(pickle.dumps({"a": 1}))
+        return path
+    if how == "cut checkpoint":
+        torch.save(state, path)
+        path.write_bytes(path.read_bytes()[:-500])
+        return path
+    if how == "no tensors":
+        torch.save({"step": 3}, path)
+        return path
+    if how == "missing":
+        del state[name]
+    if how == "unexpected":
+        state["backbone.extra.weight"] = torch.zeros(2)
+    if how == "shape":
+        state[name] = torch.zeros(3, 3)
+    if how == "nan":
+        state[name] = torch.full_like(state[name], torch.nan)
+    if how == "infinite":
+        state[name] = torch.full_like(state[name], -torch.inf)
+    if how == "foreign":
+        state = {"vae.encoder.weight": torch.zeros(3)}
+    save_file(state, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("cut", "bytes long where"),
+        ("empty", "cut short"),
+        ("text", "neither safetensors nor"),
+        ("pickle", "more than tensors"),
+        ("misnamed", "under the name of safetensors"),
+        ("bare pickle", "bare pickle"),
+        ("cut checkpoint", "cut short"),
+        ("no tensors", "no state dict"),
+        ("missing", r"1 missing \(backbone.head.head.weight\)"),
+        ("unexpected", r"1 unexpected \(backbone.extra.weight\)"),
+        ("shape", r"1 of another shape \(backbone.head.head.weight \[3, 3\] instead of \[16, 32\]\)"),
+        ("nan", "not finite"),
+        ("infinite", "not finite"),
+        ("foreign", "missing"),
+    ],
+)
+def test_bad_weights_are_one_sentence_and_leave_nothing(release: Release, tmp_path: Path, how: str, said: str) -> None:
+    bad = damaged(release, tmp_path, how)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(VivaceError, match=said) as caught:
+        convert_nava(bad, release.parts, tmp_path / "nava", config=release.config)
+    assert "\n" not in str(caught.value)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_file_of_another_model_is_told_so(release: Release, tmp_path: Path) -> None:
+    with pytest.raises(VivaceError, match="no NAVA transformer"):
+        convert_nava(damaged(release, tmp_path, "foreign"), release.parts, tmp_path / "nava")
+
+
+def test_missing_and_wrong_parts_are_named(release: Release, tmp_path: Path) -> None:
+    def attempt(parts: dict[str, Path]) -> None:
+        convert_nava(release.weights, parts, tmp_path / "nava", config=release.config)
+
+    with pytest.raises(VivaceError, match="its vae, vocoder"):
+        attempt({name: path for name, path in release.parts.items() if name not in ("vae", "vocoder")})
+    for name, wrong in (("vae", "audio_vae"), ("vocoder", "vae"), ("text_encoder", "vae"), ("tokenizer", "vae")):
+        with pytest.raises(VivaceError):
+            attempt(release.parts | {name: release.parts[wrong]})
+    with pytest.raises(VivaceError, match="cannot be read"):
+        attempt(release.parts | {"vae": tmp_path / "nowhere"})
+    incomplete = Path(shutil.copytree(release.parts["vae"], tmp_path / "incomplete"))
+    next(incomplete.glob("*.safetensors")).unlink()
+    with pytest.raises(VivaceError, match="no weights"):
+        attempt(release.parts | {"vae": incomplete})
+
+
+def test_a_full_disk_is_noticed_before_it_is_full(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))  # type: ignore[attr-defined]
+    with pytest.raises(VivaceError, match=r"needs 0.1 GB and its disk has 0.0 GB"):
+        convert(release, tmp_path / "nava")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_output_is_left_alone(release: Release, tmp_path: Path) -> None:
+    (tmp_path / "nava").mkdir()
+    (tmp_path / "nava" / "mine.txt").write_text("kept")
+    with pytest.raises(VivaceError, match="exists already"):
+        convert(release, tmp_path / "nava")
+    with pytest.raises(VivaceError, match="exists already"):
+        restore_nava(release.parts["vae"].parent, release.weights)
+    assert (tmp_path / "nava" / "mine.txt").read_text() == "kept"
+
+
+def test_the_command_goes_both_ways(release: Release, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = release.parts["vae"].parent
+    words = ["convert", "nava", str(release.weights), str(tmp_path / "nava"), "--wan", str(place), "--ltx", str(place)]
+    assert main([*words, "--config", str(release.config), "--dtype", "fp32", "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["parameters"] == sum(tensor.numel() for tensor in release.state.values())
+    back = ["convert", "nava", str(tmp_path / "nava"), str(tmp_path / "b.safetensors"), "--to-official"]
+    assert main(back) == 0
+    assert load_file(tmp_path / "b.safetensors").keys() == release.state.keys()
+    assert main(words[:-2]) == 2
+    assert main([*words, "--dtype", "int3"]) == 2
+    assert main(["convert", "nava", str(tmp_path / "no"), str(tmp_path / "x")]) == 2
+    assert capsys.readouterr().err.count("vivace: ") == 3
