@@ -126,15 +126,14 @@ def fit() -> None:
         if item.name not in ("onsets", "floors", "provenance"):
             groups[item.name] = dataclasses.asdict(getattr(thresholds(), item.name))
     groups |= {"onsets": dataclasses.asdict(onsets), "floors": dataclasses.asdict(fit_floors())}
-    groups["provenance"] = {
+    # What calibrate_scenes.py and calibrate_talk.py have set is kept.
+    groups["provenance"] = thresholds().provenance | {
         "script": "benchmarks/calibrate_perception.py --fit",
         "split": "train",
         "seeds": [FIT_SEEDS.start, FIT_SEEDS.stop],
         "floor_seeds": [FLOOR_SEEDS.start, FLOOR_SEEDS.stop],
         "onset_fit": onset_fit,
         "sound_accuracy_on_fit": accuracy,
-        # Set by calibrate_scenes.py, and kept.
-        "scenes": thresholds().provenance["scenes"],
     }
     with replacing(FOLDER / "thresholds.json") as path:
         path.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")

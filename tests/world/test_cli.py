@@ -77,3 +77,14 @@ def test_bad_input(arguments: list[str], tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(VivaceError):
         run(*arguments)
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_cuts_and_passings_are_marked_too(tmp_path: Path) -> None:
+    small = ["--size", "64x64", "--fps", "8", "--output", str(tmp_path / "x.png")]
+    rendered = run("render", "--count", "1", "--kind", "shots", "--output", str(tmp_path), "--seconds", "4", *small[:4])
+    assert rendered["rendered"] == 1
+    clip = next(tmp_path.glob("*.mp4"))
+    known = json.loads(clip.with_suffix(".json").read_text())["truth"]
+    assert known["cuts"]
+    assert run("play", str(clip), *small[-2:])["events"] == sorted(known["cuts"] + [e["time"] for e in known["events"]])
+    assert run("play", "5", "--kind", "vehicle", *small)["events"]

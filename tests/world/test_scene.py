@@ -10,6 +10,7 @@ from vivace.timeline import Timeline
 from vivace.world import KINDS, Scene, render_audio, render_video, sample_scene, truth
 from vivace.world.palette import WALLS, are_neighbours
 from vivace.world.rhythm import SHORTEST_GAP
+from vivace.world.sample import _throw_clear_of
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,3 +91,11 @@ def test_bad_requests_are_refused_in_one_sentence(arguments: dict) -> None:
 def test_truth_is_json() -> None:
     found = json.loads(truth(sample_scene(1, kind="xylophone"), Timeline(frames=5), 64, 64).to_json())
     assert {"events", "objects", "camera", "palette"} <= set(found)
+
+
+def test_a_second_ball_without_room_for_its_contacts_is_left_out() -> None:
+    counts = {len(sample_scene(seed, kind="impacts", seconds=0.8).balls) for seed in range(40)}
+    assert counts == {1, 2}
+    look = sample_scene(0, kind="impacts").balls[0]
+    everywhere = [0.02 * step for step in range(100)]
+    assert _throw_clear_of(np.random.default_rng(0), look, "wood", 2.0, 0, 0.02, everywhere) is None

@@ -13,7 +13,7 @@ from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
     from vivace.timeline import Timeline
-    from vivace.world import Scene
+    from vivace.world import Scene, Truth
 
 app = typer.Typer(
     name="world",
@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Kind = Annotated[str | None, typer.Option(help="impacts, drum, bell, woodblock or xylophone; drawn when not given.")]
+Kind = Annotated[str | None, typer.Option(help="What happens, such as impacts, drum or talk; drawn when not given.")]
 Split = Annotated[str, typer.Option(help="train, val or test: disjoint streams of scenes.")]
 Seconds = Annotated[float, typer.Option(help="Length of a clip.")]
 Size = Annotated[str, typer.Option(metavar="WxH", help="Picture size in pixels.")]
@@ -90,10 +90,9 @@ def play(
     fps: Fps = 24.0,
     as_json: Json = False,
 ) -> None:
-    """Make a contact sheet: pictures over waveform and spectrogram, with a tick at every event."""
+    """Make a contact sheet: pictures over waveform and spectrogram, with a tick at every event, cut and passing."""
     from vivace.media import contact_sheet, read_clip, write_png
     from vivace.world import render_audio, render_video, truth
-    from vivace.world.happenings import happenings
 
     frames: Any
     audio: Any
@@ -102,14 +101,15 @@ def play(
         timeline = _timeline(seconds, fps)
         scene = _scene(int(what), split, kind, seconds)
         record = _record(scene, timeline, height, width)
-        title, events = str(record["caption"]), list(truth(scene, timeline, height, width).times)
+        title, events = str(record["caption"]), _moments(truth(scene, timeline, height, width))
         frames, audio = render_video(scene, timeline, height, width), render_audio(scene, timeline)
         rate, sample_rate = timeline.fps, timeline.sample_rate
         target = output or Path(f"world-{split}-{scene.seed:06d}.png")
     else:
         clip = read_clip(what)
         scene, title = _scene_of(Path(what))
-        events = [event.time for event in happenings(scene, float(clip.seconds))]
+        height, width = clip.frames.shape[1:3]
+        events = _moments(truth(scene, _timeline(float(clip.seconds), float(clip.fps)), height, width))
         frames, audio, rate, sample_rate = clip.frames, clip.audio, clip.fps, clip.sample_rate
         target = output or Path(what).with_suffix(".png")
     if target.suffix.lower() != ".png":
@@ -119,6 +119,12 @@ def play(
         typer.echo(json.dumps({"output": str(target), "caption": title, "events": events, "seed": scene.seed}))
     else:
         typer.echo(f"{target}: {title}\nevents at {', '.join(f'{time:.3f}' for time in events)} s")
+
+
+def _moments(known: Truth) -> list[float]:
+    """What deserves a tick, in seconds: events, cuts, and the moment at which a vehicle is nearest."""
+    passing = [] if known.passing is None else [known.passing.time]
+    return sorted([*known.times, *known.cuts, *passing])
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -380,6 +380,9 @@ def fingerprint() -> str:
     stored = json.loads((room / "thresholds.json").read_text(encoding="utf-8"))
     stored.pop("provenance")
     digest = hashlib.sha256(json.dumps(stored, sort_keys=True).encode())
-    for weights in ("sounds.safetensors", "faces.safetensors"):
-        digest.update((room / weights).read_bytes())
+    weights = [room / "sounds.safetensors", room / "faces.safetensors"]
+    for network in sorted((room / "weights").iterdir(), key=lambda folder: folder.name):
+        weights += [network / "config.json", network / "diffusion_pytorch_model.safetensors"]
+    for file in weights:
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -25,7 +25,17 @@ def load_codecs(vae: Path, audio_vae: Path, device: str = "cpu") -> tuple[Autoen
     Raises:
         VivaceError: a folder holds no such codec.
     """
-    return _load(AutoencoderKLWan, vae).to(device), _load(AutoencoderKLLTX2Audio, audio_vae).to(device)
+    return load_video_codec(vae).to(device), _load(AutoencoderKLLTX2Audio, audio_vae).to(device)
+
+
+def load_video_codec(folder: Path) -> AutoencoderKLWan:
+    """The video autoencoder in fp32, for inference.
+
+    Raises:
+        VivaceError: the folder holds no such codec.
+    """
+    codec: AutoencoderKLWan = _load(AutoencoderKLWan, folder)
+    return codec
 
 
 def load_vocoder(folder: Path) -> nn.Module:

@@ -15,6 +15,7 @@ from vivace.training.audio_codec import AudioCodecRecipe, run_audio_codec
 from vivace.training.encode import EncodeRecipe, run_encode
 from vivace.training.export import ExportRecipe, run_export
 from vivace.training.joint import JointRecipe, run_joint
+from vivace.training.latent_scale import LatentScaleRecipe, run_latent_scale
 from vivace.training.recogniser import RecogniserRecipe, run_recogniser
 from vivace.training.render import RenderRecipe, run_render
 from vivace.training.speaker import SpeakerRecipe, run_speaker
@@ -25,6 +26,7 @@ Recipe = Annotated[
     RenderRecipe
     | EncodeRecipe
     | VideoCodecRecipe
+    | LatentScaleRecipe
     | AudioCodecRecipe
     | SpeakerRecipe
     | RecogniserRecipe
@@ -37,6 +39,7 @@ RUNNERS: dict[type, Callable[[Any, Path], dict[str, float]]] = {
     RenderRecipe: run_render,
     EncodeRecipe: run_encode,
     VideoCodecRecipe: run_video_codec,
+    LatentScaleRecipe: run_latent_scale,
     AudioCodecRecipe: run_audio_codec,
     SpeakerRecipe: run_speaker,
     RecogniserRecipe: run_recogniser,
@@ -49,6 +52,7 @@ UNITS = (
     "render",
     "encode",
     "video-codec",
+    "latent-scale",
     "audio-codec",
     "speaker",
     "recogniser",

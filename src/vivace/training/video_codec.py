@@ -18,6 +18,7 @@ from vivace.evaluation.fidelity import MOVING, psnr, square_errors
 from vivace.models.codecs import decode_sequence, encode_moments
 from vivace.training.codec_files import start_from
 from vivace.training.codec_start import start_near_linear
+from vivace.training.latent_scale import channel_statistics
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
 
@@ -181,15 +182,14 @@ class VideoCodecObjective:
         """Per-channel mean and standard deviation of the latents over training clips."""
         sources = self.sources[max(self.sources)]
         rng = np.random.default_rng([self.recipe.seed, 2])
-        values = []
+        values: list[Tensor] = []
         for pick in rng.permutation(len(sources))[:clips]:
             reader, index = sources[pick]
             video = reader.get(index)["video"]
             height, width = (side // 16 * 16 for side in video.shape[1:3])
-            frames = to_signal(video[:, :height, :width])[None].to(self.recipe.loop.device)
-            values.append(encode_moments(self.vae, frames).mode().flatten(2)[0])
-        latents = torch.cat(values, dim=1)
-        return latents.mean(1).tolist(), latents.std(1).tolist()
+            values.append(to_signal(video[:, :height, :width])[None].to(self.recipe.loop.device))
+        mean, std = channel_statistics(self.vae, values)
+        return mean.tolist(), std.tolist()
 
 
 def run_video_codec(recipe: VideoCodecRecipe, run: Path) -> dict[str, float]:

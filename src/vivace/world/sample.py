@@ -38,6 +38,8 @@ SHORTEST_SCENE, LONGEST_SCENE = 0.8, 60.0
 # Two balls' contacts keep this distance, so that each can be seen and heard by itself.
 EVENT_DISTANCE = 0.1
 LARGEST_BOUNCES = 8
+# Drops that are tried for a ball before its scene does without it.
+THROWS = 5000
 EFFECTS: tuple[str, ...] = ("impacts", "impacts", "drum", "bell", "woodblock")  # beside somebody who speaks
 
 
@@ -143,7 +145,7 @@ def _beside_talk(rng: np.random.Generator, scene: Scene) -> Scene:
         colour, material = str(rng.choice(list(COLOURS))), str(rng.choice(BALL_MATERIALS))
         radius, lane = _round(rng.uniform(0.07, 0.11)), _round(rng.uniform(0.80, 0.90))
         look = Ball(colour, material, radius, lane, 0.0, 0.0, 0.0, 0.0, 0.0)
-        scene = replace(scene, balls=(_throw(rng, look, scene.stage.floor, scene.seconds, side, margin, []),))
+        scene = replace(scene, balls=(_throw(rng, look, scene.stage.floor, scene.seconds, side, margin),))
     else:
         # The mallet comes from the picture's edge, not from the one who speaks.
         scene = _with_instrument(rng, replace(scene, kind=kind))
@@ -175,7 +177,7 @@ def _again(rng: np.random.Generator, shown: Scene, seconds: float) -> Scene:
                 return replace(scene, instrument=replace(scene.instrument, colour=look.colour))
         elif shown.split != "train" or not ball_is_held_out(shown.balls[0].colour, scene.stage.floor):
             look_of_ball = replace(shown.balls[0], x=0.0, lane=scene.balls[0].lane)
-            return replace(scene, balls=(_throw(rng, look_of_ball, scene.stage.floor, seconds, 0, 0.02, []),))
+            return replace(scene, balls=(_throw(rng, look_of_ball, scene.stage.floor, seconds, 0, 0.02),))
 
 
 def _round(value: float) -> float:
@@ -197,24 +199,36 @@ def _with_balls(rng: np.random.Generator, scene: Scene, two_balls: float) -> Sce
     taken: list[float] = []
     for colour, side, material, radius, lane in zip(colours, sides, materials, radii, lanes, strict=True):
         look = Ball(colour, material, radius, lane, 0.0, 0.0, 0.0, 0.0, 0.0)
-        ball = _throw(rng, look, scene.stage.floor, scene.seconds, side, margin, taken)
+        if not taken:
+            ball = _throw(rng, look, scene.stage.floor, scene.seconds, side, margin)
+        else:
+            beside = _throw_clear_of(rng, look, scene.stage.floor, scene.seconds, side, margin, taken)
+            if beside is None:
+                break  # a short scene may have no room for a second ball's contacts
+            ball = beside
         balls.append(ball)
         taken += [time for time, _, _ in contacts(ball, scene.seconds)]
     return replace(scene, balls=tuple(balls))
 
 
-def _throw(
+def _throw(rng: np.random.Generator, look: Ball, floor: str, seconds: float, side: int, margin: float) -> Ball:
+    """The ball with a drop whose contacts fit the scene and stay in the picture."""
+    while True:
+        ball = _throw_clear_of(rng, look, floor, seconds, side, margin, [])
+        if ball is not None:
+            return ball
+
+
+def _throw_clear_of(
     rng: np.random.Generator, look: Ball, floor: str, seconds: float, side: int, margin: float, taken: list[float]
-) -> Ball:
-    """The ball with a drop whose contacts fit the scene, stay in the picture and keep clear of those `taken`."""
+) -> Ball | None:
+    """The same, with contacts that keep clear of those `taken`; None where no drop is found that does."""
     typical = RESTITUTION[look.material][floor]
     wanted = int(rng.choice([1, 2, 3, 4, 5, 6, 7, 8], p=[0.10, 0.24, 0.26, 0.18, 0.12, 0.04, 0.03, 0.03]))
     # x in which the whole ball stays visible even in a square picture; two balls have a half each.
     edge = 1 - 2 * look.radius - margin
     low, high = {0: (-edge, edge), -1: (-edge, -2 * look.radius - 0.03), 1: (2 * look.radius + 0.03, edge)}[side]
-    attempt = 0
-    while True:
-        attempt += 1
+    for attempt in range(1, THROWS + 1):
         height = _round(rng.uniform(0.16, look.lane - 2 * look.radius - 0.06))
         speed_up = _round(max(0.0, rng.uniform(-0.8, 1.0)))
         restitution = _round(min(max(typical * rng.uniform(0.93, 1.06), 0.4), 0.9))
@@ -232,6 +246,7 @@ def _throw(
         if fits and (len(times) == wanted or attempt > 120):
             ball = replace(look, height=height, speed_up=speed_up, restitution=restitution)
             return _placed(rng, ball, low, high, seconds)
+    return None
 
 
 def _placed(rng: np.random.Generator, ball: Ball, low: float, high: float, seconds: float) -> Ball:
