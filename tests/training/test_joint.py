@@ -160,7 +160,8 @@ def test_the_loss_of_every_task_is_watched(latents, tmp_path):
     assert all(value > 0 for value in figures.values())
 
 
-def test_an_interrupted_run_equals_an_uninterrupted_one(latents, tmp_path, monkeypatch):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_equals_an_uninterrupted_one(latents, tmp_path, monkeypatch, sent):
     recipe = joint_recipe(latents, steps=6, dropout={"text": 0.2, "exchange": 0.3})
     run_joint(recipe, tmp_path / "whole")
 
@@ -168,7 +169,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(latents, tmp_path, monke
 
     def stops(self, step):
         if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
         return original(self, step)
 
     monkeypatch.setattr(JointObjective, "loss", stops)

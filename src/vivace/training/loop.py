@@ -139,13 +139,13 @@ class MetricLog:
 
 
 class _StopRequest:
-    """Ctrl-C asks the loop to stop after the step in hand; a second one interrupts at once."""
+    """Ctrl-C, or a scheduler's SIGTERM, asks the loop to stop after the step in hand; a second interrupts at once."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def __enter__(self) -> _StopRequest:
-        self.previous = signal.signal(signal.SIGINT, self._ask)
+        self.previous = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
@@ -154,7 +154,8 @@ class _StopRequest:
         self.asked = True
 
     def __exit__(self, *exception: object) -> None:
-        signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
 
 def _step_of(line: str) -> float:
