@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from vivace.cli.world import app
 from vivace.errors import VivaceError
-from vivace.media import read_clip, read_image
+from vivace.media import read_clip, read_image, write_wav
 from vivace.world import Scene, sample_scene
 
 SMALL = ["--seconds", "1", "--size", "64x64", "--fps", "8"]
@@ -88,3 +89,10 @@ def test_cuts_and_passings_are_marked_too(tmp_path: Path) -> None:
     assert known["cuts"]
     assert run("play", str(clip), *small[-2:])["events"] == sorted(known["cuts"] + [e["time"] for e in known["events"]])
     assert run("play", "5", "--kind", "vehicle", *small)["events"]
+
+
+def test_sound_alone_is_not_played(tmp_path: Path) -> None:
+    sound = tmp_path / "sound.wav"
+    write_wav(sound, np.zeros((1, 8000), np.float32), 8000)
+    with pytest.raises(VivaceError, match="no pictures"):
+        run("play", str(sound), "--output", str(tmp_path / "x.png"))

@@ -107,6 +107,8 @@ def play(
         target = output or Path(f"world-{split}-{scene.seed:06d}.png")
     else:
         clip = read_clip(what)
+        if clip.frames is None:
+            raise VivaceError(f"Clip {what!r} has no pictures; give a clip that `vivace world render` wrote.")
         scene, title = _scene_of(Path(what))
         height, width = clip.frames.shape[1:3]
         events = _moments(truth(scene, _timeline(float(clip.seconds), float(clip.fps)), height, width))
