@@ -102,7 +102,8 @@ class Timeline:
     @property
     def mel_frames(self) -> int:
         """Mel frames that cover the clip (the last may reach past its end)."""
-        return math.ceil(self.seconds * self.mel_rate)
+        # Samples are a whole number, so the sound may end up to half a sample after the picture.
+        return math.ceil(max(self.seconds, Fraction(self.samples, self.sample_rate)) * self.mel_rate)
 
     @property
     def audio_tokens(self) -> int:
