@@ -55,6 +55,6 @@ def test_what_is_missing_is_undefined_with_its_reason() -> None:
     assert needs.update(Sample(id="2", seen=Percept(NOTHING.video, None))) == {"undefined": "no sound"}
     assert needs.update(Sample(id="3", seen=NOTHING)) == {"undefined": "the prompt states no count"}
     assert needs.compute().value is None
-    assert needs.update(Sample(id="4", seen=NOTHING, expected={"count": 2})) == {"record": [0.0, 1.0]}
+    assert needs.update(Sample(id="4", seen=NOTHING, expected={"count": 2})) == {"record": [0.0, 1.0], "value": 0.0}
     with pytest.raises(VivaceError, match="neither a clip nor findings"):
         needs.update(Sample(id="6"))

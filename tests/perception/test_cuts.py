@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vivace.media import Clip
-from vivace.perception.cuts import detect_cuts, split_at
+from vivace.perception.cuts import detect_cuts, mean_colours, split_at
 from vivace.timeline import Timeline
 from vivace.world import render_audio, render_video, sample_scene, truth
 
@@ -61,3 +61,10 @@ def test_split_parts_make_up_the_clip() -> None:
     assert np.array_equal(np.concatenate([part.frames for part in parts]), clip.frames)
     assert np.array_equal(np.concatenate([part.audio for part in parts], axis=1), clip.audio)
     assert len(parts[0].frames) == round(cuts[0] * 24)
+
+
+def test_mean_colours_are_those_of_each_picture_alone() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (37, 30, 50, 3), dtype=np.uint8)
+    grid = mean_colours(frames, 5)
+    assert grid == pytest.approx(frames.reshape(37, 5, 6, 5, 10, 3).mean(axis=(2, 4)), abs=1e-3)
+    assert np.array_equal(grid, np.concatenate([mean_colours(frames[n : n + 1], 5) for n in range(37)]))

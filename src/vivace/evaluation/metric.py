@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from vivace.errors import VivaceError
 from vivace.evaluation.statistics import Statistic, bootstrap_interval, pooled
@@ -19,6 +19,8 @@ from vivace.perception.percept import Heard, Percept, Seen, perceive
 
 Direction = Literal["higher", "lower", "none"]
 Scope = Literal["item", "set", "pair"]
+Found = TypeVar("Found")
+NOT_GIVEN = "is given"  # end of the reason of what is undefined for want of a reference
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Metric(Protocol):
         """Load what the metric needs (weights); called once before the first sample."""
 
     def update(self, sample: Sample) -> dict[str, Any]:
-        """Take one sample; returns its line for items.jsonl: {"record": [...]} or {"undefined": reason}."""
+        """Take one sample; its line of items.jsonl: {"record": [...], "value": of it alone} or {"undefined": why}."""
 
     def merge(self, other: Metric) -> None:
         """Take over what another instance has seen (another process, an earlier run)."""
@@ -136,7 +138,8 @@ class ItemMetric:
         name, unit, direction, version: as reported.
         measure: sample -> record, or why there is none.
         statistic: how records are pooled (`vivace.evaluation.statistics.pooled`).
-        requires: what a sample must have: "video", "audio", or names in `expected` as "expected:NAME".
+        requires: what a sample must have: "video", "audio" (findings of the world's detectors), "pictures", "sound" (of
+            its clip), or names in `expected` as "expected:NAME" and in `refs` as "ref:NAME".
     """
 
     scope: Scope = "item"
@@ -162,9 +165,31 @@ class ItemMetric:
 
     def update(self, sample: Sample) -> dict[str, Any]:
         """Raises VivaceError for a sample id seen before."""
-        outcome = self._missing(sample) or self._measure(sample)
+        outcome = self.outcome(sample)
         self.add(sample.id, outcome)
-        return {"undefined": outcome.reason} if isinstance(outcome, Undefined) else {"record": outcome}
+        return self.line(outcome)
+
+    def line(self, outcome: list[float] | Undefined) -> dict[str, Any]:
+        """An outcome as items.jsonl has it."""
+        if isinstance(outcome, Undefined):
+            return {"undefined": outcome.reason}
+        return {"record": outcome, "value": _finite(float(pooled(self._statistic, [outcome])[0]))}
+
+    def outcome(self, sample: Sample) -> list[float] | Undefined:
+        """What a sample gives, without counting it."""
+        return what_is_missing(sample, self.requires) or self._measure(sample)
+
+    def fresh(self) -> ItemMetric:
+        """The same metric, which has seen nothing."""
+        return ItemMetric(
+            self.name,
+            self._measure,
+            statistic=self._statistic,
+            unit=self.unit,
+            direction=self.direction,
+            requires=self.requires,
+            version=self.version,
+        )
 
     def add(self, sample_id: str, outcome: list[float] | Undefined) -> None:
         """Take over the outcome of a sample measured before (a resumed run)."""
@@ -199,16 +224,37 @@ class ItemMetric:
             unit=self.unit,
         )
 
-    def _missing(self, sample: Sample) -> Undefined | None:
-        if "video" in self.requires and sample.percept.video is None:
-            return Undefined("no picture")
-        if "audio" in self.requires and sample.percept.audio is None:
-            return Undefined("no sound")
-        for need in sorted(self.requires):
-            group, _, name = need.partition(":")
-            if group == "expected" and sample.expected.get(name) is None:
-                return Undefined(f"the prompt states no {name}")
-        return None
+
+def once_per_sample(find: Callable[[Sample], Found]) -> Callable[[Sample], Found]:
+    """The same function, computed once for a sample, however many metrics ask in turn; only the latest is kept."""
+    latest: dict[str, Found] = {}
+
+    def found(sample: Sample) -> Found:
+        if sample.id not in latest:
+            latest.clear()
+            latest[sample.id] = find(sample)
+        return latest[sample.id]
+
+    return found
+
+
+def what_is_missing(sample: Sample, requires: frozenset[str]) -> Undefined | None:
+    """The first of `requires` (see `ItemMetric`) that a sample lacks; None where it has them all."""
+    if "video" in requires and sample.percept.video is None:
+        return Undefined("no picture")
+    if "audio" in requires and sample.percept.audio is None:
+        return Undefined("no sound")
+    if "pictures" in requires and (sample.clip is None or sample.clip.frames is None):
+        return Undefined("no picture")
+    if "sound" in requires and (sample.clip is None or sample.clip.audio is None):
+        return Undefined("no sound")
+    for need in sorted(requires):
+        group, _, name = need.partition(":")
+        if group == "expected" and sample.expected.get(name) is None:
+            return Undefined(f"the prompt states no {name}")
+        if group == "ref" and sample.refs.get(name) is None:
+            return Undefined(f"no {name} {NOT_GIVEN}")
+    return None
 
 
 def _finite(value: float) -> float | None:

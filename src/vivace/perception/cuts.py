@@ -11,6 +11,8 @@ import numpy as np
 from vivace.media import Clip
 from vivace.perception.thresholds import CutThresholds, thresholds
 
+_AT_ONCE = 16  # pictures: a float copy of a whole clip may not fit in memory
+
 
 def change_shares(grid: np.ndarray, settings: CutThresholds) -> np.ndarray:
     """Share of the picture that differs between the pictures before and those from n on, [T].
@@ -75,8 +77,12 @@ def split_at(clip: Clip, cuts: list[float]) -> list[Clip]:
 def mean_colours(frames: np.ndarray, cells: int) -> np.ndarray:
     """Mean colours of `cells` x `cells` parts of each picture, [T, cells, cells, 3]."""
     count, height, width, _ = frames.shape
-    means = _means(height, cells) @ frames.astype(np.float32).reshape(count, height, width * 3)
-    grid: np.ndarray = _means(width, cells) @ means.reshape(count, cells, width, 3)
+    rows, columns = _means(height, cells), _means(width, cells)
+    grid = np.empty((count, cells, cells, 3), dtype=np.float32)
+    for start in range(0, count, _AT_ONCE):
+        part = frames[start : start + _AT_ONCE].astype(np.float32)
+        means = rows @ part.reshape(len(part), height, width * 3)
+        grid[start : start + _AT_ONCE] = columns @ means.reshape(len(part), cells, width, 3)
     return grid
 
 

@@ -1,0 +1,159 @@
+"""Published metrics: skipped without weights, and computed by tiny networks of the right architecture with them."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.perception.published.tiny_networks import (
+    TINY,
+    TinyBind,
+    audiobox_folder,
+    clap_folder,
+    seed_tts_file,
+    sound,
+    tiny_ecapa,
+    tiny_lips,
+    wavlm_sv_folder,
+    whisper_folder,
+)
+
+from vivace.errors import VivaceError
+from vivace.evaluation.lip_sync_distance import lip_sync
+from vivace.evaluation.metric import ItemMetric, Sample
+from vivace.evaluation.published import (
+    UNVERIFIED,
+    audiobox_metrics,
+    clap_metrics,
+    imagebind_metrics,
+    lip_sync_metrics,
+    published_metrics,
+    speaker_metrics,
+    transcript_metrics,
+)
+from vivace.evaluation.transcripts import characters, error_rate, plain_words, seed_tts_words
+from vivace.media import Clip
+from vivace.perception.published.audiobox import Audiobox
+from vivace.perception.published.clap import Clap
+from vivace.perception.published.imagebind import ImageBind
+from vivace.perception.published.speaker import SeedTtsSpeaker
+from vivace.perception.published.syncnet import FaceTrack
+from vivace.perception.published.weights import PUBLISHED
+from vivace.perception.published.whisper import Whisper
+
+FRAMES = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), dtype=np.uint8)
+CLIP = Clip(FRAMES, Fraction(25), sound(0.8), 16000)
+
+
+def values(metrics: list[ItemMetric], sample: Sample) -> dict[str, float]:
+    """Every metric's value for one sample; all of them must say that they are unverified."""
+    for metric in metrics:
+        assert "record" in metric.update(sample)
+    results = {metric.name: metric.compute() for metric in metrics}
+    assert all(UNVERIFIED in result.version and result.value is not None for result in results.values())
+    return {name: float(result.value) for name, result in results.items() if result.value is not None}
+
+
+def test_without_weights_all_is_skipped_and_told() -> None:
+    metrics, skipped = published_metrics({})
+    assert metrics == []
+    assert {entry.metric for entry in skipped} == {name for weights in PUBLISHED.values() for name in weights.metrics}
+    told = next(entry for entry in skipped if entry.metric == "sync_c").to_json()
+    assert (told["status"], told["key"], told["file"]) == ("skipped", "syncnet", "syncnet_v2.model")
+    assert "value" not in told
+    assert all(entry.licence and entry.source and f"--weights {entry.key}=" in entry.reason for entry in skipped)
+
+
+def test_named_weights_are_measured_and_the_rest_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "clap").mkdir()
+    (tmp_path / "sv").mkdir()
+    named = {"clap": clap_folder(tmp_path / "clap"), "wavlm-sv": wavlm_sv_folder(tmp_path / "sv")}
+    metrics, skipped = published_metrics(named)
+    assert [metric.name for metric in metrics] == [*PUBLISHED["clap"].metrics, *PUBLISHED["wavlm-sv"].metrics]
+    assert {entry.key for entry in skipped} == PUBLISHED.keys() - named.keys()
+    same = Sample("a", CLIP, refs={"audio_prompt": "rain", "sound": CLIP, "voice": CLIP})
+    found = values(metrics, same)
+    assert found["clap_pair_sqdist"] == pytest.approx(0.0, abs=1e-9)
+    assert found["speaker_similarity_wavlm_sv"] == pytest.approx(1.0, abs=1e-5)
+    assert -1 <= found["clap_score"] <= 1
+    bare = Sample("b", CLIP)
+    assert metrics[0].update(bare) == {"undefined": "no audio_prompt is given"}
+    with pytest.raises(VivaceError, match="cannot be read"):
+        published_metrics({"whisper": tmp_path / "clap"})
+
+
+def test_clap(tmp_path: Path) -> None:
+    network = Clap(clap_folder(tmp_path))
+    other = Clip(None, Fraction(25), sound(0.8, seed=1), 16000)
+    found = values(clap_metrics(network), Sample("a", CLIP, refs={"audio_prompt": "rain", "sound": other}))
+    assert CLIP.audio is not None
+    one, two = network.of_sound(CLIP.audio, 16000), network.of_sound(sound(0.8, seed=1), 16000)
+    assert found["clap_score"] == pytest.approx(float(one @ network.of_text("rain")), abs=1e-5)
+    spread = (one.std(ddof=1) - two.std(ddof=1)) ** 2
+    assert found["clap_pair_sqdist"] == pytest.approx(float(2 - 2 * one @ two + spread), abs=1e-5)
+
+
+def test_audiobox(tmp_path: Path) -> None:
+    network = Audiobox(audiobox_folder(tmp_path), TINY)
+    metrics = audiobox_metrics(network)
+    assert tuple(metric.name for metric in metrics) == PUBLISHED["audiobox"].metrics
+    found = values(metrics, Sample("a", CLIP))
+    assert CLIP.audio is not None
+    due = network(CLIP.audio, 16000)
+    assert found == pytest.approx({f"audiobox_{axis.lower()}": value for axis, value in due.items()})
+
+
+def test_transcripts(tmp_path: Path) -> None:
+    network = Whisper(whisper_folder(tmp_path))
+    metrics = transcript_metrics(network)
+    assert tuple(metric.name for metric in metrics) == PUBLISHED["whisper"].metrics
+    assert CLIP.audio is not None
+    heard = network(CLIP.audio, 16000)
+    said = f"Go on. {heard}"
+    found = values(metrics, Sample("a", CLIP, refs={"said": said}))
+    assert found == pytest.approx(
+        {
+            "wer_seed_tts": error_rate(seed_tts_words(said), seed_tts_words(heard)),
+            "wer_verse_bench": error_rate(said.lower().split(), heard.lower().split()),
+            "wer_plain": error_rate(plain_words(said), plain_words(heard)),
+            "cer": error_rate(characters(said), characters(heard)),
+        }
+    )
+    assert min(found.values()) > 0  # the first two words are missing
+    assert metrics[0].update(Sample("b", CLIP, refs={"said": "你好"}))["undefined"].startswith("Seed-TTS hears")
+    assert metrics[1].update(Sample("b", CLIP, refs={"said": " "})) == {"undefined": "nothing is to be said"}
+
+
+def test_the_seed_tts_voice(tmp_path: Path) -> None:
+    network = SeedTtsSpeaker(seed_tts_file(tmp_path), tiny_ecapa())
+    other = Clip(None, Fraction(25), sound(1.0, seed=2), 16000)
+    found = values(speaker_metrics("seed-tts-sv", network), Sample("a", CLIP, refs={"voice": other}))
+    assert CLIP.audio is not None
+    due = float(network(CLIP.audio, 16000) @ network(sound(1.0, seed=2), 16000))
+    assert found == {"speaker_similarity_seed_tts": pytest.approx(due, abs=1e-5)}
+
+
+def test_lip_sync() -> None:
+    network = tiny_lips()
+    tracks = [FaceTrack(first, np.tile([20.0, 10.0, 40.0, 30.0], (14, 1))) for first in (0, 4)]
+    metrics = lip_sync_metrics(network)
+    assert tuple(metric.name for metric in metrics) == PUBLISHED["syncnet"].metrics
+    found = values(metrics, Sample("a", CLIP, refs={"face_tracks": tracks}))
+    each = [lip_sync(*vectors) for track in tracks if (vectors := network(CLIP, track))]
+    assert found["sync_c"] == pytest.approx(np.mean([track.confidence for track in each]))
+    assert found["sync_d"] == pytest.approx(np.mean([track.distance for track in each]))
+    assert found["sync_offset_abs"] == pytest.approx(np.mean([40 * abs(track.offset) for track in each]))
+    short = [FaceTrack(0, tracks[0].boxes[:3])]
+    assert "no face track" in metrics[0].update(Sample("b", CLIP, refs={"face_tracks": short}))["undefined"]
+    assert metrics[0].update(Sample("c", CLIP)) == {"undefined": "no face_tracks is given"}
+
+
+def test_imagebind() -> None:
+    metrics = imagebind_metrics(ImageBind(TinyBind()))
+    assert tuple(metric.name for metric in metrics) == PUBLISHED["imagebind"].metrics
+    found = values(metrics, Sample("a", CLIP))
+    assert all(-1 <= value <= 1 for value in found.values())
+    # The least 0.4 of the pictures cannot fit better than all of them; the clip is one window.
+    assert found["javis_score"] <= found["avh_score"] + 1e-6
+    mute = Clip(FRAMES, Fraction(25), None, 16000)
+    assert metrics[0].update(Sample("b", mute)) == {"undefined": "no sound"}
