@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan, UniPCMultistepScheduler
+from diffusers import (
+    AutoencoderKLLTX2Audio,
+    AutoencoderKLWan,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
 from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
 
+from vivace.data.fingerprint import weights_hash
+from vivace.models.alive import AliveTransformer
 from vivace.models.nava import NavaTransformer
+from vivace.models.refiner import AliveRefinerTransformer
 from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.models.vocoder import IstftVocoder
+from vivace.pipelines.alive import AlivePipeline
 from vivace.pipelines.nava import NavaPipeline
+from vivace.pipelines.refiner import AliveRefinerPipeline
 
 TEXT_LEN = 96
 CAPABILITIES: dict[str, Any] = {
@@ -118,3 +128,105 @@ def tiny_speaking_pipeline(**capabilities: Any) -> NavaPipeline:
     encoder = NanoSpeakerEncoder(dim=8, width=16, num_layers=1).eval()
     pipeline.register_modules(transformer=transformer, speaker_encoder=encoder)
     return pipeline
+
+
+def tiny_alive_transformer(**changes: Any) -> AliveTransformer:
+    """Random weights in every layer (also those that start at zero), 1 + 1 video and 2 audio blocks."""
+    torch.manual_seed(0)
+    config: dict[str, Any] = {
+        "video_channels": 4,
+        "audio_channels": 128,
+        "dim": 24,
+        "num_heads": 2,
+        "num_dual_layers": 1,
+        "num_single_layers": 1,
+        "audio_dim": 16,
+        "audio_heads": 2,
+        "num_audio_layers": 2,
+        "exchange_dim": 16,
+        "exchange_heads": 2,
+        "adjust_rank": 4,
+        "text_dims": (16,),
+        "text_len": TEXT_LEN,
+        "freq_dim": 16,
+        "learned_positions": None,
+    }
+    model = AliveTransformer(**(config | changes))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return model.eval()
+
+
+ALIVE_CAPABILITIES: dict[str, Any] = {
+    **{name: value for name, value in CAPABILITIES.items() if name not in ("preset", "presets")},
+    "preset": "plain",
+    "presets": {
+        "plain": {
+            "steps": 3,
+            "text": {"video": 2.0, "audio": 2.0},
+            "mutual": {"video": 1.0, "audio": 1.0},
+            "references": {"video": 1.0, "audio": 1.0},
+        },
+        "full": {
+            "steps": 2,
+            "solver": "euler",
+            "text": {"video": 2.0, "audio": 1.5},
+            "mutual": {"video": 1.5, "audio": 2.0},
+            "references": {"video": 2.0, "audio": 1.0},
+        },
+    },
+    "most_references": 2,
+}
+
+
+def tiny_alive_pipeline(**capabilities: Any) -> AlivePipeline:
+    """The same with Alive's transformer, and up to two references."""
+    like, transformer = tiny_pipeline(), tiny_alive_transformer()
+    parts = {name: getattr(like, name) for name in ("text_encoder", "tokenizer", "vae", "audio_vae", "vocoder")}
+    pipeline = AlivePipeline(
+        transformer=transformer,
+        scheduler=like.scheduler,
+        capabilities=ALIVE_CAPABILITIES | capabilities,
+        **parts,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+REFINER_CAPABILITIES: dict[str, Any] = {
+    "name": "tiny refiner",
+    "scale": 2.0,
+    "scales": [2.0],
+    "smallest_source": 16,
+    "largest_side": 256,
+    "fps": [24.0],
+    "longest_seconds": 2.0,
+    "preset": "plain",
+    "presets": {
+        "plain": {
+            "steps": 2,
+            "solver": "euler",
+            "text": {"video": 1.0, "audio": 1.0},
+            "mutual": {"video": 1.0, "audio": 1.0},
+        },
+        "guided": {
+            "steps": 2,
+            "solver": "euler",
+            "text": {"video": 2.0, "audio": 1.0},
+            "mutual": {"video": 1.5, "audio": 1.0},
+        },
+    },
+}
+
+
+def tiny_refiner_pipeline(**capabilities: Any) -> AliveRefinerPipeline:
+    """A refiner of that model with windows of 2 x 2 x 2 tokens, which knows what it was trained with."""
+    base = tiny_alive_pipeline()
+    hashes = {name: weights_hash(getattr(base, name)) for name in ("vae", "audio_vae", "text_encoder")}
+    hashes["audio_tower"] = weights_hash(base.transformer.audio)
+    transformer = AliveRefinerTransformer.of(base.transformer, window=(2, 2, 2), trained_with=hashes)
+    return AliveRefinerPipeline(
+        base, transformer, FlowMatchEulerDiscreteScheduler(), REFINER_CAPABILITIES | capabilities
+    )

@@ -14,6 +14,10 @@ _LAZY = {
     "VivaceError": "vivace.errors",
     "NavaPipeline": "vivace.pipelines.nava",
     "NavaTransformer": "vivace.models.nava",
+    "AlivePipeline": "vivace.pipelines.alive",
+    "AliveTransformer": "vivace.models.alive",
+    "AliveRefinerPipeline": "vivace.pipelines.refiner",
+    "AliveRefinerTransformer": "vivace.models.refiner",
     "NanoSpeakerEncoder": "vivace.models.speaker",
     "IstftVocoder": "vivace.models.vocoder",
     # diffusers looks these base classes up in the namespace of the library that a model_index.json names.

@@ -36,7 +36,11 @@ GOOD: dict[str, list[str]] = {
     "--audio": ["sound.wav", "clip.mp4", "tiny.png", "silent.mp4"],
     "--video": ["clip.mp4", "silent.mp4", "sound.wav"],
     "--extend": ["clip.mp4", "silent.mp4", "sound.wav", "nowhere.mp4"],
-    "--voice": ["voice.wav", "none", "silent.mp4", "tiny.png"],
+    "--voice": ["voice.wav", "none", "silent.mp4", "tiny.png", "anna"],
+    "--speaker-encoder": ["tiny.png", "nowhere.onnx"],
+    "--rewrite": ["none", "template", ".", "http://localhost:8000/v1"],
+    "--rewrite-model": ["small"],
+    "--rewrite-key": ["MY_KEY"],
     "--dialogue": ["talk.yaml", "sound.wav"],
 }
 PROMPTS = ["a red ball bounces", "she says <S>hello<E> and <S>bye<E>", "drum", "zwei Trommeln", "鼓", "🥁 boom"]
@@ -80,6 +84,11 @@ def _words(dice: random.Random) -> list[str]:
     if dice.random() < 0.1:
         words.insert(dice.randrange(len(words) + 1), dice.choice(["--nope", "-x", "--steps", "extra", "--image"]))
     return words
+
+
+@pytest.fixture(autouse=True)
+def _no_saved_voices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVACE_HOME", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +143,7 @@ def test_command_lines(pipeline: NavaPipeline, given_files: Path, monkeypatch: p
             continue
         given = dict(context.params)
         output = given.pop("output")
-        for name in ("contact_sheet", "allow_download", "as_json", "memory"):
+        for name in ("contact_sheet", "allow_download", "as_json", "memory", "devices", "compile_blocks"):
             given.pop(name)
         try:
             request = make_request(**{**given, "guide": given["guide"] or ()})
@@ -161,7 +170,8 @@ def test_job_lines(pipeline: NavaPipeline, given_files: Path, monkeypatch: pytes
     monkeypatch.chdir(given_files)
     accepted = refused = 0
     names = ["model", "negative", "seconds", "size", "fps", "steps", "seed", "preset", "guide", "only", "output", "x"]
-    names += ["image", "audio", "video", "extend", "voice", "dialogue"]
+    names += ["image", "audio", "video", "extend", "voice", "dialogue", "speaker_encoder"]
+    names += ["rewrite", "rewrite_model", "rewrite_key"]
     for number in range(1000):
         dice = random.Random(number)
         job: dict[str, Any] = {"prompt": _mutated(dice.choice(PROMPTS), dice)}

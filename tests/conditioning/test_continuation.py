@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from vivace.conditioning.continuation import cut_tail, prepend
+from vivace.conditioning.continuation import cut_tail, levelled, prepend
 from vivace.errors import VivaceError
 from vivace.media import Clip
 from vivace.timeline import Timeline
@@ -52,3 +52,23 @@ def test_one_side_alone() -> None:
 def test_less_than_a_picture_is_refused() -> None:
     with pytest.raises(VivaceError, match="less than one picture"):
         cut_tail(Clip(None, Fraction(24), np.zeros((2, 99), np.float32), 16000), Timeline(frames=1), 0.75)
+
+
+def test_what_follows_has_no_step_in_brightness_and_keeps_its_detail() -> None:
+    rng = np.random.default_rng(0)
+    true = np.clip(120 + 20 * rng.standard_normal((1, 32, 32, 3)) + np.arange(20)[:, None, None, None], 0, 255)
+    made = np.clip(true + np.array([14.0, -9.0, 5.0]), 0, 255).astype(np.uint8)
+    shown = true[:8].astype(np.uint8)
+    out = levelled(shown, made, Fraction(24))
+    np.testing.assert_array_equal(out[:8], made[:8])
+    np.testing.assert_array_equal(out[14:], made[14:])
+    steps = np.diff(np.concatenate([shown, out[8:]]).astype(float).mean(axis=(1, 2)), axis=0)
+    hard = np.diff(np.concatenate([shown, made[8:]]).astype(float).mean(axis=(1, 2)), axis=0)
+    assert np.abs(hard).max() > 10
+    # Behind the given pictures the clip's own step of 1; then the change comes back bit by bit, in whole levels.
+    assert np.abs(steps[7] - 1).max() < 1e-6
+    assert np.abs(steps).max() <= 1 + np.ceil(14 / 6)
+    fine = [frames[8].astype(float) - frames[8].mean(axis=(0, 1)) for frames in (out, made)]
+    np.testing.assert_allclose(fine[0], fine[1], atol=1.5)
+    np.testing.assert_array_equal(levelled(shown, made[:8], Fraction(24)), made[:8])
+    np.testing.assert_array_equal(levelled(shown[:0], made, Fraction(24)), made)

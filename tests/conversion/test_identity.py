@@ -10,6 +10,7 @@ from vivace.cli.main import main
 from vivace.conversion.identity import identify
 from vivace.conversion.nava import convert_nava
 from vivace.data.fingerprint import weights_hash
+from vivace.errors import VivaceError
 
 
 def test_one_transformer_has_one_fingerprint(release: Release, tmp_path: Path) -> None:
@@ -24,6 +25,12 @@ def test_one_transformer_has_one_fingerprint(release: Release, tmp_path: Path) -
     changed = {**release.state, "backbone.head.head.bias": torch.ones(16)}
     save_file(changed, tmp_path / "other.safetensors")
     assert identify(tmp_path / "other.safetensors", release.config).sha256 != expected
+
+
+def test_weights_that_are_not_finite_have_no_fingerprint(release: Release, tmp_path: Path) -> None:
+    save_file({**release.state, "backbone.head.head.bias": torch.full((16,), torch.nan)}, tmp_path / "nan.safetensors")
+    with pytest.raises(VivaceError, match=r"backbone.head.head.bias' that is not finite"):
+        identify(tmp_path / "nan.safetensors", release.config)
 
 
 def test_verify_prints_it(release: Release, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -29,11 +30,27 @@ def test_a_converted_folder_makes_the_same_clip(release: Release, tmp_path: Path
     loaded.set_progress_bar_config(disable=True)
     settings = {"seconds": 0.1, "width": 64, "height": 64, "seed": 5, "num_inference_steps": 2}
     settings |= {"output_type": "latent", "negative_prompt": ""}
-    expected = release.pipeline("a red ball", preset=loaded.abilities.preset_named("official"), **settings)
+    settings |= {"preset": loaded.abilities.preset_named("official")}
+    expected = release.pipeline("a red ball", **settings)
     found = loaded("a red ball", **settings)
     assert torch.equal(found.frames, expected.frames)
     assert torch.equal(found.audio, expected.audio)
     assert loaded.abilities.name == "NAVA"
+
+
+def test_a_converted_folder_has_both_presets_and_the_program_s_sizes(release: Release, tmp_path: Path) -> None:
+    convert(release, tmp_path / "nava")
+    can = NavaPipeline.from_pretrained(tmp_path / "nava").abilities
+    assert (can.width, can.height, can.seconds) == (1280, 704, 5)
+    assert {name: preset.official for name, preset in can.presets.items()} == {"default": False, "official": True}
+    assert can.preset_named(None) == can.presets["default"]
+    for width, height in can.sizes:
+        can.check_size(width, height, 32)
+        assert (height, width) in can.sizes
+        assert 0.94 < width * height / 960**2 < 1.02
+    for shown, expected in (((1920, 1080), (1280, 704)), ((1080, 1920), (704, 1280)), ((500, 500), (960, 960))):
+        assert can.nearest_shape(*shown) == expected
+    assert can.nearest_shape(20_000, 300) == (1536, 608)
 
 
 def test_the_released_vocoder_s_class_is_found_by_the_pipeline(release: Release, tmp_path: Path) -> None:
@@ -229,12 +246,17 @@ def damaged(release: Release, tmp_path: Path, how: str) -> Path:
         ("foreign", "missing"),
     ],
 )
-def test_bad_weights_are_one_sentence_and_leave_nothing(release: Release, tmp_path: Path, how: str, said: str) -> None:
+def test_bad_weights_are_one_sentence_and_leave_nothing(
+    release: Release, tmp_path: Path, how: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = damaged(release, tmp_path, how)
     before = set(tmp_path.iterdir())
-    with pytest.raises(VivaceError, match=said) as caught:
-        convert_nava(bad, release.parts, tmp_path / "nava", config=release.config)
-    assert "\n" not in str(caught.value)
+    place = str(release.parts["vae"].parent)
+    words = ["convert", "nava", str(bad), str(tmp_path / "nava"), "--wan", place, "--ltx", place]
+    assert main([*words, "--config", str(release.config)]) == 2
+    shown = capsys.readouterr().err
+    assert re.search(said, shown), shown
+    assert len([line for line in shown.splitlines() if "%" not in line]) == 1
     assert set(tmp_path.iterdir()) == before
 
 

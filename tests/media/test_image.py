@@ -19,6 +19,45 @@ def test_camera_rotation_is_undone(tmp_path):
     assert tuple(picture[0, -1]) == (255, 0, 0)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_undone(tmp_path, orientation):
+    upright = np.zeros((8, 16, 3), np.uint8)
+    upright[:, :8, 0], upright[:4, :, 1] = 250, 250  # four corners of four colours
+    # What a camera stores: the picture turned the other way.
+    stored = {
+        1: lambda x: x,
+        2: lambda x: x[:, ::-1],
+        3: lambda x: x[::-1, ::-1],
+        4: lambda x: x[::-1],
+        5: lambda x: x.transpose(1, 0, 2),
+        6: lambda x: np.rot90(x),
+        7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda x: np.rot90(x, -1),
+    }[orientation](upright)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.webp", lossless=True, exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.webp"), upright)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff", "ppm", "ico", "tga", "jp2"])
+def test_pictures_of_every_format(tmp_path, suffix):
+    path = tmp_path / f"picture.{suffix}"
+    Image.new("RGB", (16, 16), (200, 40, 90)).save(path)
+    picture = read_image(path)
+    assert picture.shape == (16, 16, 3)
+    assert np.abs(picture.astype(int) - (200, 40, 90)).max() < 8
+
+
+def test_the_smallest_and_a_very_wide_picture_are_read_and_a_huge_one_refused(tmp_path):
+    for size in ((1, 1), (20_000, 30), (1, 20_000)):
+        Image.new("L", size, 90).save(tmp_path / "a.png")
+        assert read_image(tmp_path / "a.png").shape == (*size[::-1], 3)
+    Image.new("1", (20_000, 4_500)).save(tmp_path / "huge.png")
+    with pytest.raises(VivaceError, match="larger than 89 million pixels; make it smaller"):
+        read_image(tmp_path / "huge.png")
+
+
 def test_transparency_is_shown_over_white(tmp_path):
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     assert (read_image(tmp_path / "clear.png") == 255).all()
@@ -30,7 +69,7 @@ def test_deep_grey_is_scaled(tmp_path):
 
 
 def test_grey_and_palette_become_rgb(tmp_path):
-    for mode in ("L", "P", "1", "CMYK"):
+    for mode in ("L", "LA", "P", "1", "CMYK"):
         suffix = "tiff" if mode == "CMYK" else "png"
         Image.new(mode, (6, 5)).save(tmp_path / f"{mode}.{suffix}")
         assert read_image(tmp_path / f"{mode}.{suffix}").shape == (5, 6, 3)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from vivace.models.rotary import (
     as_rotation,
@@ -10,9 +11,11 @@ from vivace.models.rotary import (
     axis_channels,
     rotate,
     stack_rotations,
+    time_rotation,
     video_angles,
     video_rotation,
 )
+from vivace.timeline import Timeline
 
 CPU = torch.device("cpu")
 
@@ -87,3 +90,44 @@ def test_a_table_made_for_inference_serves_training():
     assert torch.allclose(x.grad, 2 * x, atol=1e-5)  # turning keeps lengths
     assert audio_rotation(11, 8, 0.24, 77.0, CPU) is table
     assert math.isclose(table[0, :, 0].sum().item(), 4)
+
+
+def _logits(query_times: Tensor, key_times: Tensor, width: int = 64) -> Tensor:
+    """Attention scores of all-ones queries and keys, which have equal energy in every pair of channels."""
+    ones = [torch.ones(1, len(times), 1, width) for times in (query_times, key_times)]
+    turned = [
+        rotate(x, time_rotation(times.double() * 25, width, 10000.0))[0, :, 0].double()
+        for x, times in zip(ones, (query_times, key_times), strict=True)
+    ]
+    return turned[0] @ turned[1].T
+
+
+def test_scores_by_physical_time_are_invariant_to_a_common_shift() -> None:
+    video, audio = torch.rand(9) * 10, torch.rand(20) * 10
+    torch.testing.assert_close(_logits(video, audio), _logits(video + 5.3, audio + 5.3), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("fps", [16, 24, 30, 25])
+def test_every_latent_frame_looks_most_at_the_audio_token_nearest_in_time(fps: int) -> None:
+    timeline = Timeline.covering(10, fps)
+    video, audio = (torch.from_numpy(x) for x in (timeline.latent_frame_times(), timeline.audio_token_times()))
+    distance = (video[:, None] - audio[None]).abs()
+    peak = _logits(video, audio).argmax(dim=1)
+    chosen = distance.gather(1, peak[:, None])[:, 0]
+    torch.testing.assert_close(chosen, distance.amin(dim=1), atol=1e-6, rtol=0)  # ties may fall either way
+
+
+def test_the_same_second_has_the_same_rotation_at_every_rate() -> None:
+    rotations = []
+    for fps in (16, 24, 30):
+        times = torch.from_numpy(Timeline.covering(4, fps).frame_times())
+        second = times[(times - 3.0).abs().argmin()]
+        assert second == 3.0
+        rotations.append(time_rotation(second[None] * 25, 64, 10000.0))
+    assert torch.equal(rotations[0], rotations[1])
+    assert torch.equal(rotations[0], rotations[2])
+
+
+def test_a_grid_may_begin_later() -> None:
+    whole = video_angles((5, 2, 3), 48)
+    torch.testing.assert_close(video_angles((2, 2, 3), 48, start=3), whole[3 * 6 :])

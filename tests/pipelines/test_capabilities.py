@@ -11,7 +11,10 @@ def can() -> Capabilities:
 
 
 def test_a_folder_without_the_section_has_the_published_model_s(can: Capabilities) -> None:
-    assert Capabilities.read(None).preset_named(None).official
+    published = Capabilities.read(None)
+    assert published.preset_named("official").official
+    assert not published.preset_named(None).official
+    assert published.first_frame == "held"
     assert can.preset_named(None).steps == 3
 
 
@@ -46,6 +49,14 @@ def test_notes_say_what_is_outside_of_what_the_model_knows(can: Capabilities) ->
     assert "32x32" in can.notes("drums", 64, 32, 0.2, True)[0]
     assert can.notes("drums", 64, 32, 0.2, False) == []
     assert "0.2 s" in can.notes("drums", 32, 32, 1.0, True)[0]
+
+
+def test_many_sizes_are_named_by_the_nearest_shape() -> None:
+    many = Capabilities.read(CAPABILITIES | {"sizes": [[w, 64] for w in (32, 64, 96, 128, 160)]})
+    [note] = many.notes("drums", 128, 96, 0.2, True)
+    assert "5 sizes, of which 96x64 has the nearest shape; 128x96 may look worse" in note
+    assert many.nearest_shape(64, 64) == (64, 64)
+    assert many.nearest_shape(20_000, 1) == (160, 64)
 
 
 def test_words_count_as_whole_words() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.tiny import tiny_pipeline
 
 from vivace.data.fingerprint import weights_hash
@@ -133,6 +134,18 @@ def test_a_transformer_refuses_parts_that_it_was_not_trained_with(model_folder: 
         else:
             with pytest.raises(VivaceError, match="trained with another vae"):
                 NavaPipeline.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(("part", "value"), [("transformer", float("nan")), ("vae", float("-inf"))])
+def test_weights_that_are_not_finite_are_refused(model_folder: Path, tmp_path: Path, part: str, value: float) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    weights = next((folder / part).glob("*.safetensors"))
+    state = load_file(weights)
+    # A query's norm: attention returns numbers even for queries that are none, so no clip would tell.
+    name = next(n for n in state if n.endswith("norm_q.weight" if part == "transformer" else "bias"))
+    save_file({**state, name: torch.full_like(state[name], value)}, weights)
+    with pytest.raises(VivaceError, match=f"weights of the {part} hold values in '{name}' that are not finite"):
+        NavaPipeline.from_pretrained(folder)
 
 
 def test_a_folder_whose_weights_do_not_fit_is_refused_in_one_sentence(model_folder: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_given_side_costs_no_branch_and_no_decoding(pipeline: NavaPipeline, na
     assert plan.rule.needed()
     unused = pipeline.plan("a drum", guides={"align." + name: 3, "text": 1}, **{name: _clip(5)})
     assert len(unused.rule.needed()) == 1
-    import vivace.pipelines.nava as room
+    import vivace.pipelines.clip_pipeline as room
 
     calls: list[str] = []
     for side, function in (("video", "decode_levels"), ("audio", "decode_audio")):
@@ -215,7 +215,7 @@ BLIND = Clip(None, Fraction(24), _sound(0.3), RATE)
         ({"extend": BLIND}, "give 'only audio'"),
         ({"extend": _clip(9, 40, 48)}, "40x48|48x40.*give size (32|64)x(32|64)"),
         ({"extend": _clip(9, fps=30)}, "give fps 24"),
-        ({"extend": _clip(9), "seconds": 1.9}, "give seconds up to 1.79"),
+        ({"extend": _clip(9), "seconds": 3601.0}, "above 0 and up to 3600"),
         ({"video": SILENT, "seconds": 1.0}, "give seconds 0.2, or leave"),
         ({"audio": BLIND, "seconds": 1.0}, "give seconds 0.3, or leave"),
         ({"audio": Clip(None, Fraction(24), _sound(3.0), RATE)}, "give seconds up to 2"),

@@ -78,6 +78,46 @@ def test_neutral_guidance_is_the_plain_model(model: NavaTransformer) -> None:
     _close(_run(model, [4], nava_rule(AV(1.0, 1.0), AV(0.0, 0.0))), _run(model, [4], PLAIN))
 
 
+def _evaluations(model: NavaTransformer, run: Any) -> tuple[AV[Tensor], int]:
+    """A run's latents, and how many clips went through the last block."""
+    clips = 0
+
+    def count(block: Any, args: tuple[Any, ...], out: AV[Tensor]) -> None:
+        nonlocal clips
+        clips += len(out.audio)  # type: ignore[arg-type]
+
+    hook = model.blocks()[-1].register_forward_hook(count)
+    try:
+        return run(), clips
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_cache_that_is_never_used_changes_no_bit_and_a_full_one_keeps_first_and_last_step(
+    model: NavaTransformer, together: bool
+) -> None:
+    rule = nava_rule(AV(3.0, 2.0), AV(1.5, 1.0)).reduced(video=True, audio=True, voices=False)
+
+    def run(cache: float) -> tuple[AV[Tensor], int]:
+        return _evaluations(model, lambda: _run(model, [1], rule, together=together, cache=cache))
+
+    (plain, every), (unused, same), (full, few) = run(0.0), run(1e-9), run(1e9)
+    assert (every, same, few) == (9, 9, 6)  # three branches at three steps, and at two
+    _close(plain, unused, 0)
+    for side, exact in plain.items():
+        assert not torch.equal(full.get(side), exact)  # type: ignore[arg-type]
+
+
+def test_a_cached_clip_does_not_depend_on_its_batch_or_on_how_branches_are_run(model: NavaTransformer) -> None:
+    rule = nava_rule(AV(3.0, 2.0), AV(1.5, 1.0)).reduced(video=True, audio=True, voices=False)
+    alone, _ = _evaluations(model, lambda: _run(model, [2], rule, cache=1e9))
+    for together in (True, False):
+        pair, clips = _evaluations(model, lambda t=together: _run(model, [2, 1], rule, cache=1e9, together=t))
+        assert clips == 12
+        _close(pair.map(lambda x: x[:1]), alone)
+
+
 def _first_frame(count: int) -> tuple[Tensor, AV[Given]]:
     clean = torch.zeros(count, 4, 3, 4, 4)
     clean[:, :, 0] = torch.randn(count, 4, 4, 4, generator=torch.Generator().manual_seed(9))

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from vivace.errors import VivaceError
-from vivace.sampling.presets import OFFICIAL, Preset, Scale
+from vivace.sampling.presets import MENDED, OFFICIAL, Preset, Scale
 
 
 def test_the_official_preset_is_navas() -> None:
@@ -19,6 +19,20 @@ def test_the_official_rule_for_sound_alone_is_the_usual_guidance() -> None:
     rule = OFFICIAL.rule(video=False, audio=True, voices=False)
     assert rule.weights.video is None
     assert rule.weights.audio == {"conditional": 2.0, "unconditional": -1.0}
+
+
+def test_the_mended_preset_is_as_strong_and_keeps_its_voices_in_the_masked_branch() -> None:
+    published, mended = (preset.rule(video=True, audio=True, voices=True) for preset in (OFFICIAL, MENDED))
+    assert mended.weights == published.weights
+    kept = {branch.name: branch.voices for branch in mended.branches}
+    assert kept == {"conditional": True, "unconditional": False, "masked": True, "timbre_free": False}
+    assert [branch.name for branch in published.branches if branch.voices] == ["conditional"]
+    # A scale means the same whatever else is switched on: only the published base changes with it.
+    for preset, base in ((OFFICIAL, -2.0), (MENDED, -3.0)):
+        alone = preset.model_copy(update={"align": None}).rule(video=True, audio=True, voices=False)
+        assert alone.weights.video is not None
+        assert alone.weights.video["unconditional"] == base
+    assert (MENDED.table().sigmas == OFFICIAL.table().sigmas).all()
 
 
 def test_guides_replace_whole_or_one_side_in_any_order() -> None:

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from tests.training.small import encode_recipe
@@ -10,7 +11,7 @@ from vivace.errors import VivaceError
 from vivace.models.codecs import encode_audio, encode_video
 from vivace.training.clips import SceneSource, Size
 from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
-from vivace.training.encode import ClipFolder, run_encode
+from vivace.training.encode import ClipFolder, recordings_of, run_encode
 
 
 def test_latents_are_those_of_the_codecs_and_rows_stay(clips, codecs, latents):
@@ -77,3 +78,13 @@ def test_missing_and_foreign_codecs_are_named(codecs, tmp_path):
     (broken / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKLWan"}))
     with pytest.raises(VivaceError, match="cannot be loaded"):
         load_codecs(broken, codecs["audio_vae"])
+
+
+def test_a_curated_clip_gives_the_voices_of_its_own_speech():
+    sound = (3000 * np.random.default_rng(0).standard_normal((2, 48000))).astype(np.int16)
+    sound[:, 32000:] = 0
+    row = {"caption": "<S>a<E> <S>b<E> <S>c<E>", "samples": 48000, "seconds": 3.0}
+    heard = recordings_of({**row, "speech": "[[0.0, 1.9], [1.9, 2.0], [2.0, 3.0]]"}, sound)
+    assert [voice is None for voice in heard] == [False, True, True]
+    assert recordings_of(row, sound) == [None] * 3
+    assert recordings_of({**row, "speech": "[]", "caption": "nobody"}, sound) == []

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
-from vivace.cli.generate import Download, Json
+from vivace.cli.generate import Download, Json, Memory
 from vivace.cli.making import Models, make_clip
 from vivace.cli.options import Request, slug
+from vivace.cli.rewriting import Rewrite, RewriteKey, RewriteModel, parse_rewrite
 from vivace.errors import VivaceError
 
 MAX_JOBS_BYTES = 256 * 2**20
@@ -32,6 +35,10 @@ class Job:
 def batch(
     jobs: Annotated[Path, typer.Argument(metavar="JOBS.jsonl", help="One JSON object per line.")],
     output: Annotated[Path, typer.Option(help="Folder for the clips.")],
+    rewrite: Rewrite = None,
+    rewrite_model: RewriteModel = None,
+    rewrite_key: RewriteKey = None,
+    memory: Memory = "auto",
     allow_download: Download = False,
     as_json: Json = False,
 ) -> None:
@@ -44,8 +51,10 @@ def batch(
     """
     from vivace.cli.record import same_clip
 
-    todo, failures = read_jobs(jobs)
-    models, made, kept, start = Models(allow_download), 0, 0, time.perf_counter()
+    chosen = {"rewrite": rewrite, "rewrite_model": rewrite_model, "rewrite_key": rewrite_key}
+    parse_rewrite(rewrite, rewrite_model, rewrite_key)
+    todo, failures = read_jobs(jobs, {name: value for name, value in chosen.items() if value is not None})
+    models, made, kept, start = Models(allow_download, memory, many=True), 0, 0, time.perf_counter()
     for job in todo:
         path = output / job.name
         if same_clip(path, job.request):
@@ -70,8 +79,11 @@ def batch(
         raise typer.Exit(2)
 
 
-def read_jobs(path: Path) -> tuple[list[Job], list[tuple[int, str]]]:
+def read_jobs(path: Path, rewrite: Mapping[str, str] = MappingProxyType({})) -> tuple[list[Job], list[tuple[int, str]]]:
     """The jobs of a file, and (line number, sentence) of every line that is none; the sentences are also printed.
+
+    Args:
+        rewrite: entries for lines that name no rewriter themselves.
 
     Raises:
         VivaceError: the file cannot be read, or holds no job at all.
@@ -93,7 +105,7 @@ def read_jobs(path: Path) -> tuple[list[Job], list[tuple[int, str]]]:
         if not line.strip():
             continue
         try:
-            job = parse_job(number, line)
+            job = parse_job(number, line, rewrite)
             if job.name in names:
                 raise VivaceError(f"Output {job.name!r} is the name of an earlier line's clip; choose another.")
         except VivaceError as error:
@@ -109,8 +121,8 @@ def read_jobs(path: Path) -> tuple[list[Job], list[tuple[int, str]]]:
     return jobs, failures
 
 
-def parse_job(number: int, line: str) -> Job:
-    """A job from its line of JSON.
+def parse_job(number: int, line: str, rewrite: Mapping[str, str] = MappingProxyType({})) -> Job:
+    """A job from its line of JSON; `rewrite` as for `read_jobs`.
 
     Raises:
         VivaceError: not an object, an unknown entry or a bad value.
@@ -124,6 +136,8 @@ def parse_job(number: int, line: str) -> Job:
     sheet, name = entries.pop("contact_sheet", False), entries.pop("output", None)
     if not isinstance(sheet, bool):
         raise VivaceError(f"contact_sheet {sheet!r} is neither true nor false; give one of them.")
+    if not any(name.startswith("rewrite") for name in entries):
+        entries |= rewrite
     request = Request.from_json(entries)
     if request.seed is None:
         request = replace(request, seed=number)

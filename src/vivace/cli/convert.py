@@ -18,14 +18,7 @@ if TYPE_CHECKING:
     from vivace.conversion.nava import Converted
 
 app = typer.Typer(no_args_is_help=True, help="Released weights to model folders and back.")
-
-# Where the parts lie in the public repositories, in diffusers' layout and in the original one.
-WAN = {
-    "vae": ("vae", "Wan2.2_VAE.pth"),
-    "text_encoder": ("text_encoder", "models_t5_umt5-xxl-enc-bf16.pth"),
-    "tokenizer": ("tokenizer", "google/umt5-xxl"),
-}
-LTX = {"audio_vae": ("audio_vae",), "vocoder": ("vocoder",)}
+SHOWN_FROM = 10**8  # bytes
 
 
 @app.callback()
@@ -78,6 +71,7 @@ def nava(
     When it is interrupted, the same command goes on where it stopped.
     """
     from vivace.conversion.nava import convert_nava, restore_nava
+    from vivace.conversion.origins import LTX, WAN
 
     began = time.monotonic()
     named = {"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer, "audio_vae": audio_vae}
@@ -111,30 +105,26 @@ def found_in(place: Path | None, layout: Mapping[str, tuple[str, ...]]) -> dict[
     """The parts in a public repository's folder; a single file holds all of them.
 
     Raises:
-        VivaceError: the folder lacks one.
+        VivaceError: the folder lacks one, or is not there.
     """
-    if place is None:
-        return {}
-    if not place.is_dir():
-        return dict.fromkeys(layout, place)
-    parts = {}
+    from vivace.conversion.origins import parts_at
+
+    parts = parts_at(place, layout)
     for part, names in layout.items():
-        there = [place / name for name in names if (place / name).exists()]
-        if not there:
+        if place is not None and part not in parts:
             raise VivaceError(
                 f"Folder {str(place)!r} lacks its {part} ({' or '.join(names)}); download it whole, or name the part."
             )
-        parts[part] = there[0]
     return parts
 
 
 def shown() -> Callable[[int, int], None]:
-    """Progress on standard error, one line for each tenth."""
+    """Progress on standard error, one line for each tenth of what takes some time."""
     tenths = 0
 
     def show(done: int, total: int) -> None:
         nonlocal tenths
-        if total and done * 10 // total > tenths:
+        if total >= SHOWN_FROM and done * 10 // total > tenths:
             tenths = done * 10 // total
             print(f"{tenths * 10:3d} % of {total / 1e9:.1f} GB", file=sys.stderr)
 
@@ -148,6 +138,8 @@ def report(done: Converted, seconds: float, as_json: bool) -> None:
         summary = {"command": "convert", "output": str(done.output), "parameters": done.parameters}
         print(json.dumps({**summary, "bytes": done.bytes, "seconds": round(seconds, 1), "files": files}))
         return
+    for name, licence in done.licences.items():
+        print(f"Licence ({name}): {licence}", file=sys.stderr)
     for path, written in done.files.items():
         rounded = f"  fp8 error up to {written.fp8_error:.1%}" if written.fp8_error else ""
         print(f"{written.sha256}  {path} ({written.bytes / 1e9:.2f} GB){rounded}")

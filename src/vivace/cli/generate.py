@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from vivace.cli.making import Made, Models, make_clip
+from vivace.cli.devices import joined
+from vivace.cli.making import Made, Models, follow, make_clip
 from vivace.cli.options import DEFAULT_MODEL, Request, make_request
+from vivace.cli.rewriting import Rewrite, RewriteKey, RewriteModel
 from vivace.errors import VivaceError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end, and only that.")]
@@ -25,6 +27,7 @@ Memory = Annotated[
     str,
     typer.Option(metavar="auto|SIZE|PLAN", help="Most memory to use, such as 8GB, or a plan's name; see vivace plan."),
 ]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the network's blocks first; pays for long clips.")]
 
 
 def generate(
@@ -41,6 +44,9 @@ def generate(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="text, align or timbre, with .video or .audio for one side; repeat."),
     ] = None,
+    cache: Annotated[
+        float | None, typer.Option(metavar="0..1", help="Reuse what steps have in common; 0 is exact, 0.1 is faster.")
+    ] = None,
     only: Annotated[str | None, typer.Option(metavar="video|audio", help="Make one side alone.")] = None,
     image: Annotated[str | None, typer.Option(metavar="FILE", help="The clip's first picture.")] = None,
     audio: Annotated[str | None, typer.Option(metavar="FILE", help="A sound to make pictures for.")] = None,
@@ -48,18 +54,37 @@ def generate(
     extend: Annotated[str | None, typer.Option(metavar="FILE", help="A clip to go on from; adds --seconds.")] = None,
     voice: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Who speaks: a recording for each speech span in order, or one; repeat."),
+        typer.Option(
+            metavar="FILE|NAME", help="Who speaks: a recording or saved voice for each speech span, or one; repeat."
+        ),
+    ] = None,
+    speaker_encoder: Annotated[
+        str | None, typer.Option(metavar="FILE", help="An ONNX speaker encoder, for a model without its own.")
     ] = None,
     dialogue: Annotated[
         str | None, typer.Option(metavar="FILE", help="Speakers with their voices, and their lines, in YAML.")
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="A picture of who is to be seen, for an Alive model; repeat."),
     ] = None,
     lora: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE[:SCALE]", help="An adapter on top of the model, and its weight; repeat to stack."),
     ] = None,
+    rewrite: Rewrite = None,
+    rewrite_model: RewriteModel = None,
+    rewrite_key: RewriteKey = None,
     output: Annotated[Path | None, typer.Option(help="The file; named from prompt and seed when absent.")] = None,
     contact_sheet: Sheet = False,
     memory: Memory = "auto",
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|NxM", help="Of the processes that torchrun started: N for each sequence, M for branches."
+        ),
+    ] = None,
+    compile_blocks: Compile = False,
     allow_download: Download = False,
     as_json: Json = False,
 ) -> None:
@@ -67,28 +92,39 @@ def generate(
 
     Example: vivace generate "a red ball bounces on a wooden floor" --seed 7
     """
-    request = make_request(
-        prompt,
-        model,
-        negative,
-        seconds,
-        size,
-        fps,
-        steps,
-        seed,
-        preset,
-        guide or (),
-        only,
-        image=image,
-        audio=audio,
-        video=video,
-        extend=extend,
-        voice=voice or (),
-        dialogue=dialogue,
-        lora=lora or (),
-    )
-    start = time.perf_counter()
-    made = make_clip(Models(allow_download, memory), request, output, contact_sheet=contact_sheet)
+    with joined(devices) as crew:
+        models = Models(allow_download, memory, compiled=compile_blocks, crew=crew)
+        if crew is not None and crew.rank:
+            follow(models)
+            return
+        request = make_request(
+            prompt,
+            model,
+            negative,
+            seconds,
+            size,
+            fps,
+            steps,
+            seed,
+            preset,
+            guide or (),
+            only,
+            image=image,
+            audio=audio,
+            video=video,
+            extend=extend,
+            voice=voice or (),
+            dialogue=dialogue,
+            lora=lora or (),
+            cache=cache,
+            rewrite=rewrite,
+            rewrite_model=rewrite_model,
+            rewrite_key=rewrite_key,
+            speaker_encoder=speaker_encoder,
+            reference=reference or (),
+        )
+        start = time.perf_counter()
+        made = make_clip(models, request, output, contact_sheet=contact_sheet)
     report(made, time.perf_counter() - start, as_json)
 
 
@@ -107,7 +143,7 @@ def rerun(
 
     Example: vivace rerun a-red-ball-bounces-7.mp4
     """
-    from vivace.cli.record import read_record
+    from vivace.cli.record import read_record, rewriting_of
 
     record = read_record(clip)
     request = Request.from_json(record["request"])
@@ -124,7 +160,7 @@ def rerun(
             "name the folder of that one with --model."
         )
     target = output or clip.with_name(f"{clip.stem}-rerun{request.suffix}")
-    made = make_clip(models, request, target, contact_sheet=contact_sheet)
+    made = make_clip(models, request, target, contact_sheet=contact_sheet, rewriting=rewriting_of(record))
     same = made.record["latents_sha256"] == record["latents_sha256"]
     verdict = (
         "the same latents, bit for bit" if same else "latents that differ in rounding (another machine or version)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import os
 import secrets
 import sys
 import time
@@ -15,12 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vivace.cli.options import Request, check_output, slug
+from vivace.cli.rewriting import Rewriters
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vivace.cli.devices import Crew
     from vivace.cli.files import GivenFile, GivenLora
+    from vivace.conditioning.rewriting import Rewriting
     from vivace.conditioning.voices import Recording
-    from vivace.pipelines.nava import NavaPipeline, NavaPipelineOutput, Plan
+    from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline, ClipPlan
+    from vivace.pipelines.memory import Placement
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,29 @@ class Models:
 
     Args:
         memory: "auto", a size such as "8GB", or the name of a plan.
+        many: for many clips, so that a rewriter is kept for the next one.
+        compiled: compile the transformer's blocks.
+        crew: the processes over which the work is spread.
     """
 
-    def __init__(self, allow_download: bool = False, memory: str = "auto") -> None:
-        # Read by the OpenMP runtime when torch starts. Threads that wait by spinning make a busy machine many times
-        # slower: two threads on two cores beside another job took 70 s where one took 0.8 s.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    def __init__(
+        self,
+        allow_download: bool = False,
+        memory: str = "auto",
+        many: bool = False,
+        compiled: bool = False,
+        crew: Crew | None = None,
+    ) -> None:
         from vivace.cli.memory import parse_memory
 
         self.allow_download = allow_download
         self.memory = parse_memory(memory)
-        self._loaded: dict[tuple[Any, ...], tuple[NavaPipeline, str]] = {}
+        self.rewriters = Rewriters(keep=many)
+        self.compiled = compiled
+        self.crew = crew
+        self._loaded: dict[tuple[Any, ...], tuple[ClipPipeline, str]] = {}
 
-    def load(self, name: str) -> tuple[NavaPipeline, str]:
+    def load(self, name: str) -> tuple[ClipPipeline, str]:
         """The pipeline of a model, all of it where it computes, and the hash of its folder.
 
         Raises:
@@ -60,7 +75,7 @@ class Models:
             self._loaded[name,] = self._load(name)
         return self._loaded[name,]
 
-    def load_for(self, request: Request, given: dict[str, Any]) -> tuple[NavaPipeline, str, list[str]]:
+    def load_for(self, request: Request, given: dict[str, Any]) -> tuple[ClipPipeline, str, list[str]]:
         """The pipeline with the adapters of a request, placed by a memory plan that suits it; and what should be told.
 
         A model that takes a small part of the memory is loaded without a plan.
@@ -73,9 +88,20 @@ class Models:
 
         folder = find_model(request.model, allow_download=self.allow_download)
         placement = placement_for(folder, request, given, self.memory)
+        if self.crew is not None:
+            self.crew.told((request, given, placement))
+        return self.load_placed(request, placement)
+
+    def load_placed(self, request: Request, placement: Placement | None) -> tuple[ClipPipeline, str, list[str]]:
+        """As `load_for`, by a plan that is made already."""
         if placement is None:
             pipeline, model_hash = self.load(request.model)
             return pipeline, model_hash, self.adapt(pipeline, request.loras)
+        if self.compiled and placement.strategy in ("grouped", "fp8"):
+            raise VivaceError(
+                f"Memory plan {placement.strategy!r} moves or casts weights, which compiled blocks cannot follow; "
+                "leave --compile out."
+            )
         key = (request.model, placement, request.loras)
         if key not in self._loaded:
             self._loaded.clear()  # two models of a size that needs a plan are too much
@@ -86,7 +112,28 @@ class Models:
         notes = [] if placement.strategy == "resident" and placement.exact else [f"Memory: {placement.sentence()}."]
         return *self._loaded[key], notes
 
-    def adapt(self, pipeline: NavaPipeline, loras: Sequence[GivenLora]) -> list[str]:
+    def rewrite(self, request: Request, given: dict[str, Any]) -> Rewriting | None:
+        """What becomes of a request's prompt, before the model that reads it takes memory; None: it stays.
+
+        Args:
+            given: what is in the request's files.
+
+        Raises:
+            VivaceError: an unknown model, or as `Rewriters.rewrite`.
+        """
+        return None if request.rewrite is None else self.rewriters.rewrite(request, self.folder(request), given)
+
+    def folder(self, request: Request) -> Path:
+        """Of a request's model.
+
+        Raises:
+            VivaceError: an unknown, incomplete or foreign model.
+        """
+        from vivace.pipelines.folder import find_model
+
+        return find_model(request.model, allow_download=self.allow_download)
+
+    def adapt(self, pipeline: ClipPipeline, loras: Sequence[GivenLora]) -> list[str]:
         """Bring a pipeline's adapters to exactly these; returns what should be told of them.
 
         Raises:
@@ -98,31 +145,49 @@ class Models:
             notes += pipeline.load_lora_weights(lora.file.check("lora"), scale=lora.scale).notes()
         return notes
 
-    def _load(self, name: str, whole: bool = True) -> tuple[NavaPipeline, str]:
-        from vivace.pipelines.folder import find_model, folder_hash
+    def _load(self, name: str, whole: bool = True) -> tuple[ClipPipeline, str]:
+        from vivace.pipelines.folder import find_model, folder_hash, read_index
 
         folder = find_model(name, allow_download=self.allow_download)
+        kind = read_index(folder)["_class_name"]
+        if self.crew is not None and kind != "NavaPipeline":
+            raise VivaceError(f"Model {name!r} is for {kind}, which runs on one device; leave --devices out.")
         import torch
-        from diffusers.utils import logging as diffusers_logging
-        from transformers.utils import logging as transformers_logging
 
-        diffusers_logging.disable_progress_bar()
-        diffusers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-        transformers_logging.set_verbosity_error()
-        from vivace.pipelines.nava import NavaPipeline
+        import vivace
 
+        quiet_libraries()
+        pipelines: type[ClipPipeline] = getattr(vivace, kind)
         if whole:
-            pipeline = NavaPipeline.from_pretrained(folder)
+            pipeline = pipelines.from_pretrained(folder)
         else:
             from vivace.pipelines.parts import parts_in
             from vivace.pipelines.planning import compute_dtype, device_here
 
-            pipeline = NavaPipeline.from_pretrained(folder, dtype=compute_dtype(parts_in(folder), device_here()))
+            pipeline = pipelines.from_pretrained(folder, dtype=compute_dtype(parts_in(folder), device_here()))
         pipeline.set_progress_bar_config(disable=True)
         if whole and torch.cuda.is_available():
             pipeline.to("cuda")
+        if self.crew is not None:
+            from vivace.pipelines.nava import NavaPipeline
+            from vivace.pipelines.parallel import spread
+
+            assert isinstance(pipeline, NavaPipeline)
+            spread(pipeline, self.crew.context, self.crew.branches)
+        if self.compiled:
+            pipeline.compile_blocks()
         return pipeline, folder_hash(folder)
+
+
+def quiet_libraries() -> None:
+    """No bars and warnings of diffusers and transformers between our own lines."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
 
 
 def make_clip(
@@ -133,12 +198,14 @@ def make_clip(
     folder: Path = Path(),
     contact_sheet: bool = False,
     progress: bool = True,
+    rewriting: Rewriting | None = None,
 ) -> Made:
     """Generate one clip and write it with its record.
 
     Args:
         output: the file, or None for a name of prompt and seed in `folder`.
         progress: show a bar on standard error when that is a terminal.
+        rewriting: what became of the prompt before, so that it is not rewritten again.
 
     Raises:
         VivaceError: a request that cannot be fulfilled or a path that cannot be written.
@@ -153,11 +220,17 @@ def make_clip(
     request = request if request.seed is not None else replace(request, seed=secrets.randbelow(2**32))
     wanted = output or folder / f"{slug(request.prompt)}-{request.seed}{request.suffix}"
     check_output(wanted, request)
+    if request.references:
+        _check_references(models.folder(request), request.model)
     given = read_given(request)
-    pipeline, model_hash, load_notes = models.load_for(request, given)
-    plan = pipeline.plan(**request.plan_arguments(), **given)
+    if request.speaker_encoder is not None:
+        given["voices"] = _hear(request.speaker_encoder, given["voices"], models.folder(request))
+    rewriting = rewriting or models.rewrite(request, given)
+    read = request if rewriting is None else replace(request, prompt=rewriting.prompt)
+    pipeline, model_hash, load_notes = models.load_for(read, given)
+    plan = pipeline.plan(**read.plan_arguments(), **given)
     loaded = time.perf_counter()
-    with _bar(plan.preset.steps, progress) as advance:
+    with step_bar(pipeline.steps_of(plan), progress) as advance:
 
         def on_step(*_: Any) -> None:
             advance()
@@ -171,6 +244,7 @@ def make_clip(
     record = {
         "format": FORMAT,
         "request": request.to_json(),
+        **({} if rewriting is None else {"rewriting": rewriting.to_json()}),
         "model_hash": model_hash,
         "latents_sha256": latents_hash(out),
         "settings": {
@@ -187,6 +261,8 @@ def make_clip(
         "versions": versions(),
         "device": str(pipeline.device),
         "memory": None if pipeline.placement is None else dataclasses.asdict(pipeline.placement),
+        "devices": None if pipeline.devices is None else pipeline.devices.counts(),
+        "compiled": pipeline.compiled,
         "timings": {"load": loaded - start, **out.seconds_spent},
     }
     write_clip(path, clip, as_metadata(record))
@@ -195,16 +271,34 @@ def make_clip(
     if contact_sheet:
         sheet = path.with_suffix(".png")
         write_png(sheet, draw_sheet(frames, out.fps, audio, out.audio_sample_rate, title=request.prompt))
-    notes = [*plan.arranged.notes, *load_notes]
-    notes += [note for voice in dict.fromkeys(given.get("voices", ())) if voice is not None for note in voice.notes]
-    notes += pipeline.abilities.notes(request.prompt, plan.width, plan.height, float(out.timeline.seconds), plan.video)
+    notes = [*(rewriting.notes() if rewriting else ()), *plan.arranged.notes, *load_notes]
+    notes += [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
+    notes += pipeline.abilities.notes(read.prompt, plan.width, plan.height, float(out.timeline.seconds), plan.video)
     if path != wanted:
         notes.append(f"{wanted} holds another clip, so this one is {path.name}.")
     return Made(path, record, sheet, notes)
 
 
+def follow(models: Models) -> None:
+    """Take part in making the clip that the crew's leader writes (`make_clip` there).
+
+    Raises:
+        typer.Exit: a request that cannot be fulfilled, of which the leader tells.
+    """
+    import typer
+
+    assert models.crew is not None
+    request, given, placement = models.crew.told()
+    try:
+        pipeline, _, _ = models.load_placed(request, placement)
+        plan = pipeline.plan(**request.plan_arguments(), **given)
+    except VivaceError:
+        raise typer.Exit(2) from None
+    pipeline.run(plan, output_type="latent")
+
+
 def read_given(request: Request) -> dict[str, Any]:
-    """What is in a request's files, as arguments of `NavaPipeline.plan`.
+    """What is in a request's files, as arguments of a pipeline's `plan`.
 
     Raises:
         VivaceError: a file that is gone, has changed since the request was made, or is of another kind or damaged.
@@ -224,20 +318,54 @@ def read_given(request: Request) -> dict[str, Any]:
         given["video"] = read_clip(paths["video"], at_most=most)
     if "extend" in paths:
         given["extend"] = read_clip(paths["extend"])
+    if request.references:
+        given["references"] = [read_image(file.check("reference")) for file in request.references]
     if request.voices:
         given["voices"] = _read_voices(request.voices)
+    elif "speaker_encoder" in paths:
+        raise VivaceError("A speaker encoder was given and no voice for it to hear; add --voice, or leave it out.")
     return given
 
 
-def _read_voices(files: Sequence[GivenFile | None]) -> list[Recording | None]:
-    """The recording in each file; the same one where a file is named twice."""
+def _check_references(folder: Path, name: str) -> None:
+    """Raises VivaceError for a model that no references can be shown to."""
+    from vivace.pipelines.capabilities import abilities_in
+    from vivace.pipelines.folder import read_index
+
+    if not hasattr(abilities_in(read_index(folder)), "most_references"):
+        raise VivaceError(
+            f"Model {name!r} takes no references; name an Alive model, or give its first picture with --image."
+        )
+
+
+def _read_voices(files: Sequence[GivenFile | None]) -> list[Recording | Tensor | None]:
+    """The recording or speaker vector in each file; the same one where a file is named twice."""
     from vivace.conditioning.voices import read_voice
 
     read = {file: read_voice(file.check("voice")) for file in dict.fromkeys(files) if file is not None}
     return [None if file is None else read[file] for file in files]
 
 
-def _run(pipeline: NavaPipeline, plan: Plan, on_step: Callable[..., None]) -> NavaPipelineOutput:
+def _hear(encoder: GivenFile, voices: Sequence[Recording | Tensor | None], model: Path) -> list[Tensor | None]:
+    """The voices as vectors that the user's own speaker encoder makes of them.
+
+    Raises:
+        VivaceError: an encoder that cannot be used, or a model that comes with its own.
+    """
+    from vivace.conditioning.speaker_onnx import OnnxSpeakerEncoder
+    from vivace.conditioning.voices import Recording, speaker_vectors
+    from vivace.pipelines.folder import read_index
+
+    # A transformer knows no other vectors than those that it was trained with.
+    if (read_index(model).get("speaker_encoder") or [None])[0]:
+        raise VivaceError(f"Model {str(model)!r} has a speaker encoder of its own; leave --speaker-encoder out.")
+    found = OnnxSpeakerEncoder(encoder.check("speaker_encoder"))
+    return [
+        speaker_vectors(found, [voice], found.dim)[0] if isinstance(voice, Recording) else voice for voice in voices
+    ]
+
+
+def _run(pipeline: ClipPipeline, plan: ClipPlan, on_step: Callable[..., None]) -> ClipOutput:
     try:
         return pipeline.run(plan, callback_on_step_end=on_step)
     except (MemoryError, RuntimeError) as error:
@@ -247,7 +375,7 @@ def _run(pipeline: NavaPipeline, plan: Plan, on_step: Callable[..., None]) -> Na
         raise
 
 
-def latents_hash(out: NavaPipelineOutput) -> str:
+def latents_hash(out: ClipOutput) -> str:
     """SHA-256 of the sampled latents' bytes: equal for clips that are the same before any file format."""
     digest = hashlib.sha256()
     for modality, latents in out.latents.items():
@@ -257,7 +385,7 @@ def latents_hash(out: NavaPipelineOutput) -> str:
 
 
 @contextlib.contextmanager
-def _bar(steps: int, wanted: bool) -> Iterator[Callable[[], None]]:
+def step_bar(steps: int, wanted: bool) -> Iterator[Callable[[], None]]:
     """A progress bar with the time left on standard error, only where a person watches."""
     if not (wanted and sys.stderr.isatty()):
         yield lambda: None

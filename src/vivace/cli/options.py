@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from vivace.cli.files import GivenFile, GivenLora
+from vivace.cli.rewriting import parse_rewrite
 from vivace.errors import VivaceError
 from vivace.pipelines.folder import is_folder, shipped_models
 
 DEFAULT_MODEL = "nano-nava"
 MAX_SEED = 2**63 - 1
-# Options that name one file from which a clip is made.
-FILES = ("image", "audio", "video", "extend")
+# Options that name one file with which a clip is made.
+FILES = ("image", "audio", "video", "extend", "speaker_encoder")
 ANY_VOICE = "none"  # in place of a voice's file
 _SIZE = re.compile(r"(\d{1,5})[xX×](\d{1,5})")
 
@@ -30,11 +31,16 @@ class Request:
     Args:
         size: (width, height).
         guides: scales over the preset's, sorted by name.
+        cache: threshold of the step cache over the preset's; 0 is exact.
         only: "video" or "audio", or None for both.
         image: the first picture. audio: the sound to make pictures for. video: the pictures to make sound for.
         extend: the clip to continue.
+        speaker_encoder: an ONNX file that hears the voices in place of the model's own encoder.
         voices: recordings of those who speak, in the order of the speech spans; None for any voice.
+        references: pictures of who is to be seen.
         loras: adapters on top of the model, each with its weight.
+        rewrite: "template", a folder or a URL: who rewrites the prompt. rewrite_model, rewrite_key: the model that the
+            URL is asked for, and the environment variable with its key.
     """
 
     prompt: str
@@ -47,13 +53,19 @@ class Request:
     seed: int | None = None
     preset: str | None = None
     guides: tuple[tuple[str, float], ...] = ()
+    cache: float | None = None
     only: str | None = None
     image: GivenFile | None = None
     audio: GivenFile | None = None
     video: GivenFile | None = None
     extend: GivenFile | None = None
+    speaker_encoder: GivenFile | None = None
     voices: tuple[GivenFile | None, ...] = ()
+    references: tuple[GivenFile, ...] = ()
     loras: tuple[GivenLora, ...] = ()
+    rewrite: str | None = None
+    rewrite_model: str | None = None
+    rewrite_key: str | None = None
 
     def files(self) -> dict[str, GivenFile]:
         """The given files by their options."""
@@ -72,6 +84,7 @@ class Request:
             "num_inference_steps": self.steps,
             "preset": self.preset,
             "guides": dict(self.guides),
+            "cache": self.cache,
             "seed": self.seed,
             "modalities": self.only or "both",
         }
@@ -89,6 +102,7 @@ class Request:
             entries["size"] = f"{self.size[0]}x{self.size[1]}"
         entries["guide"] = dict(entries.pop("guides"))
         entries["voice"] = [None if voice is None else voice.to_json() for voice in entries.pop("voices")]
+        entries["reference"] = [reference.to_json() for reference in entries.pop("references")]
         entries["lora"] = [lora.to_json() for lora in entries.pop("loras")]
         return {name: value for name, value in entries.items() if value is not None and value not in ({}, [])}
 
@@ -100,7 +114,13 @@ class Request:
             VivaceError: an unknown entry or a value of the wrong kind.
         """
         fields = {field.name for field in dataclasses.fields(cls)}
-        names = (fields - {"guides", "voices", "loras"}) | {"guide", "voice", "dialogue", "lora"}
+        names = (fields - {"guides", "voices", "references", "loras"}) | {
+            "guide",
+            "voice",
+            "reference",
+            "dialogue",
+            "lora",
+        }
         unknown = sorted(set(map(str, entries)) - names)
         if unknown:
             raise VivaceError(f"Entry {unknown[0]!r} is unknown; use {', '.join(sorted(names))}.")
@@ -131,6 +151,12 @@ def make_request(
     voice: Any = (),
     dialogue: Any = None,
     lora: Any = (),
+    cache: Any = None,
+    rewrite: Any = None,
+    rewrite_model: Any = None,
+    rewrite_key: Any = None,
+    speaker_encoder: Any = None,
+    reference: Any = (),
 ) -> Request:
     """A request from the values of options or of a job's line.
 
@@ -159,13 +185,18 @@ def make_request(
         seed=_whole("seed", seed, "7", MAX_SEED),
         preset=preset,
         guides=parse_guides(guide),
+        cache=_threshold(cache),
         only=only,
         **{
             name: None if value is None else GivenFile.named(name, value)
-            for name, value in zip(FILES, (image, audio, video, extend), strict=True)
+            for name, value in zip(FILES, (image, audio, video, extend, speaker_encoder), strict=True)
         },
         voices=_voices(voice),
+        references=_references(reference),
         loras=_loras(lora),
+        rewrite=parse_rewrite(rewrite, rewrite_model, rewrite_key),
+        rewrite_model=rewrite_model,
+        rewrite_key=rewrite_key,
     )
 
 
@@ -182,8 +213,21 @@ def _loras(entries: Any) -> tuple[GivenLora, ...]:
     return tuple(GivenLora.named(lora) for lora in entries)
 
 
+def _references(entries: Any) -> tuple[GivenFile, ...]:
+    """Paths of pictures; one may stand alone.
+
+    Raises:
+        VivaceError: something else, or a path at which there is no readable file.
+    """
+    if entries is None or isinstance(entries, (str, Path, Mapping)):
+        entries = () if entries is None else (entries,)
+    if not isinstance(entries, Sequence):
+        raise VivaceError(f"reference {entries!r} is neither a path nor a list of them; name a picture.")
+    return tuple(GivenFile.named("reference", picture) for picture in entries)
+
+
 def _voices(entries: Any) -> tuple[GivenFile | None, ...]:
-    """Paths, or "none" for any voice; one path may stand alone.
+    """Paths, names of saved voices, or "none" for any voice; one of them may stand alone.
 
     Raises:
         VivaceError: something else, or a path at which there is no readable file.
@@ -192,7 +236,18 @@ def _voices(entries: Any) -> tuple[GivenFile | None, ...]:
         entries = () if entries is None else (entries,)
     if not isinstance(entries, Sequence):
         raise VivaceError(f"voice {entries!r} is neither a path nor a list of them; name a sound file.")
-    return tuple(None if voice in (None, ANY_VOICE) else GivenFile.named("voice", voice) for voice in entries)
+    return tuple(None if voice in (None, ANY_VOICE) else _voice(voice) for voice in entries)
+
+
+def _voice(entry: Any) -> GivenFile:
+    """A recording's file, or that of the saved voice of this name.
+
+    Raises:
+        VivaceError: neither of them.
+    """
+    from vivace.conditioning.voice_names import located_voice
+
+    return GivenFile.named("voice", located_voice(entry) if isinstance(entry, str) and entry else entry)
 
 
 def _with_dialogue(prompt: str, voice: Any, dialogue: Any) -> tuple[str, list[Path | None]]:
@@ -246,6 +301,14 @@ def parse_guides(entries: Sequence[Any]) -> tuple[tuple[str, float], ...]:
             raise VivaceError(f"guide {entry!r} is not NAME=VALUE; give a scale such as text=3 or align.audio=1.")
         guides[name.strip()] = number
     return tuple(sorted(guides.items()))
+
+
+def _threshold(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise VivaceError(f"cache {value!r} is no number from 0 to 1; give one such as 0.1, or 0 for none.")
+    return float(value)
 
 
 def _number(name: str, value: Any, example: str) -> float | None:

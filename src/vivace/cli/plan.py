@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vivace.cli.memory import foresee, parse_memory
-from vivace.cli.options import DEFAULT_MODEL, make_request
+from vivace.cli.options import DEFAULT_MODEL, Request, make_request
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from vivace.pipelines.memory import Strategy
+    from vivace.pipelines.planning import Forecast
 
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "*/LICENSE*", "*/LICENCE*")
 
 
 def plan(
     prompt: Annotated[str, typer.Argument(help="As for generate; its words do not matter here.")] = "a clip",
-    model: Annotated[str, typer.Option(help="A shipped model or a model folder.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Option(help="A shipped model, a model folder, a hub repository, or NAVA's official files.")
+    ] = DEFAULT_MODEL,
     seconds: Annotated[float | None, typer.Option(help="Length of the clip.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Pixels, such as 128x128.")] = None,
     fps: Annotated[float | None, typer.Option(help="Pictures per second.")] = None,
@@ -26,54 +34,97 @@ def plan(
     memory: Annotated[
         str, typer.Option(metavar="auto|SIZE|PLAN", help="Most memory to use, such as 8GB, or a plan's name.")
     ] = "auto",
+    wan: Annotated[Path | None, typer.Option(help="Of official files: as for convert nava.")] = None,
+    ltx: Annotated[Path | None, typer.Option(help="Of official files: as for convert nava.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of official files: as for convert nava.")] = "bf16",
+    config: Annotated[Path | None, typer.Option(help="Of official files: as for convert nava.")] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Look a hub repository up; nothing is downloaded but its list of files.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line instead.")] = False,
 ) -> None:
     """Say what a clip would load, how much memory it would take, and which plan this machine would choose.
 
     No weight is read and nothing is downloaded. Exits with 2 when the clip does not fit.
 
+    Of a hub repository and of NAVA's official files it says what there is, what is missing, and under which licences.
+
     Example: vivace plan --size 256x256 --seconds 8 --memory 4GB
     """
-    from vivace.pipelines.folder import find_model
-    from vivace.pipelines.parts import parts_in
-    from vivace.pipelines.planning import refusal
-
     request = make_request(prompt, model, None, seconds, size, fps, None, None, preset, guide or (), only)
     wanted = parse_memory(memory)
-    folder = find_model(request.model)
-    parts = parts_in(folder)
-    found, checked, again = foresee(folder, parts, request, {}, wanted)
-    choice = found.choice
-    summary: dict[str, Any] = {
-        "model": str(folder),
+    official = {"wan": wan, "ltx": ltx, "config": config}
+    summary = _summary(request, wanted, official, dtype, online)
+    print(json.dumps(summary) if as_json else as_text(summary))
+    if summary["problem"] is not None:
+        raise typer.Exit(2)
+
+
+def _summary(
+    request: Request, memory: int | Strategy | None, official: Mapping[str, Path | None], dtype: str, online: bool
+) -> dict[str, Any]:
+    """Of whatever the request's model is.
+
+    Raises:
+        VivaceError: an unknown or damaged model, or options of official files for another one.
+    """
+    from vivace.cli.plan_sources import hub_summary, official_parts, official_summary
+    from vivace.pipelines.folder import INDEX, find_model, is_hub_name, shipped_models
+    from vivace.pipelines.hub import cached_folder
+    from vivace.pipelines.parts import parts_in
+
+    name, place = request.model, Path(request.model)
+    unconverted = name not in shipped_models() and place.exists() and not (place / INDEX).is_file()
+    if unconverted:
+        paths = official_parts(place, official["wan"], official["ltx"])
+        return official_summary(request, paths, dtype, official["config"], memory)
+    if any(official.values()):
+        raise VivaceError("--wan, --ltx and --config describe official files; name those with --model.")
+    if name not in shipped_models() and not place.exists() and is_hub_name(name):
+        cached = cached_folder(name)
+        if cached is None or not (cached / INDEX).is_file():
+            return hub_summary(name, online)
+        place = find_model(str(cached))
+    else:
+        place = find_model(name)
+    parts = parts_in(place)
+    return {
+        "model": str(place),
         "parts": {name: {"class": p.kind, "bytes": p.stored, "values": p.values} for name, p in parts.items()},
         "bytes": sum(part.stored for part in parts.values()),
         "download": 0,
-        "licences": licences_in(folder),
+        "licences": licences_in(place),
+        **forecast_entries(*foresee(place, parts, request, {}, memory)),
+    }
+
+
+def forecast_entries(found: Forecast, checked: Any, again: Any) -> dict[str, Any]:
+    """What `foresee` says, as a part of the summary."""
+    from vivace.pipelines.planning import refusal
+
+    entries: dict[str, Any] = {
         "device": found.device,
         "free": {"device": found.limit.device, "host": found.limit.host},
         "smallest": {"device": found.smallest.peaks.device, "host": found.smallest.peaks.host},
         "plan": None,
         "problem": None,
     }
-    if choice is None:
-        summary["problem"] = str(refusal(found, checked, again))
-    else:
-        placement = choice.placement
-        summary["plan"] = {**vars(placement), "exact": placement.exact, "sentence": placement.sentence()}
-        summary["peak"] = {"device": choice.peaks.device, "host": choice.peaks.host}
-    print(json.dumps(summary) if as_json else as_text(summary))
-    if choice is None:
-        raise typer.Exit(2)
+    if found.choice is None:
+        return entries | {"problem": str(refusal(found, checked, again))}
+    placement, peaks = found.choice.placement, found.choice.peaks
+    entries["plan"] = {**vars(placement), "exact": placement.exact, "sentence": placement.sentence()}
+    return entries | {"peak": {"device": peaks.device, "host": peaks.host}}
 
 
 def licences_in(folder: Path) -> dict[str, str]:
-    """A folder's licences: entries of model_index.json, or the first line of each licence file."""
-    from vivace.pipelines.folder import read_index, shipped_models
+    """A folder's licences: what its conversion recorded, or the first line of each licence file."""
+    from vivace.pipelines.folder import shipped_models
 
-    stated = read_index(folder).get("licences")
-    if isinstance(stated, dict):
+    try:
+        stated = json.loads((folder / "conversion.json").read_text(encoding="utf-8"))["licences"]
         return {str(name): str(licence) for name, licence in stated.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # not converted by us, or by a version that recorded none
     if folder in shipped_models().values():
         return {"all": "Apache-2.0, as vivace"}
     files = sorted({path for pattern in LICENCE_FILES for path in folder.glob(pattern)})
@@ -83,12 +134,20 @@ def licences_in(folder: Path) -> dict[str, str]:
 
 def as_text(summary: dict[str, Any]) -> str:
     """The summary for people."""
+    from vivace.cli.plan_sources import hub_text, official_text
     from vivace.pipelines.memory import gigabytes
 
-    lines = [f"{summary['model']}: {gigabytes(summary['bytes'])} on disk, nothing to download"]
-    for name, part in summary["parts"].items():
-        lines.append(f"  {name:16} {part['class']:24} {part['values'] / 1e6:9.1f} M  {gigabytes(part['bytes'])}")
-    lines += [f"Licence ({name}): {licence}" for name, licence in summary["licences"].items()]
+    if "files" in summary:
+        return hub_text(summary)
+    if "official" in summary:
+        lines = official_text(summary)
+        if summary["missing"]:
+            return "\n".join(lines)
+    else:
+        lines = [f"{summary['model']}: {gigabytes(summary['bytes'])} on disk, nothing to download"]
+        for name, part in summary["parts"].items():
+            lines.append(f"  {name:16} {part['class']:24} {part['values'] / 1e6:9.1f} M  {gigabytes(part['bytes'])}")
+        lines += [f"Licence ({name}): {licence}" for name, licence in summary["licences"].items()]
     free, smallest = summary["free"], summary["smallest"]
     gpu = summary["device"] != "cpu"
     lines.append("Memory that may be used: " + _both(free, gpu))

@@ -6,11 +6,14 @@ import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vivace.cli.options import Request
 from vivace.errors import VivaceError
 from vivace.media import read_metadata, replacing
+
+if TYPE_CHECKING:
+    from vivace.conditioning.rewriting import Rewriting
 
 FORMAT = 1
 TAG = "vivace"
@@ -60,6 +63,19 @@ def read_record(clip: Path) -> dict[str, Any]:
             raise
         raise VivaceError(f"Clip {str(clip)!r} has no record of vivace's; give a clip that vivace generated.") from None
     return dict(record)
+
+
+def rewriting_of(record: dict[str, Any]) -> Rewriting | None:
+    """What a rewriter made of the prompt of a record's clip; None where none was asked.
+
+    Raises:
+        VivaceError: an entry that is none.
+    """
+    if "rewriting" not in record:
+        return None
+    from vivace.conditioning.rewriting import Rewriting
+
+    return Rewriting.from_json(record["rewriting"])
 
 
 def same_clip(path: Path, request: Request) -> bool:

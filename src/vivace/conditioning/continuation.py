@@ -12,11 +12,15 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from vivace.conditioning.given import Known
 from vivace.errors import VivaceError
 from vivace.media import Clip
 from vivace.timeline import Timeline
+
+LEVELLING_SECONDS = Fraction(1, 4)
+_COARSE = 1 / 16  # of the shorter side: the width of the blur that leaves what is coarse
 
 
 def cut_tail(clip: Clip, like: Timeline, context: float) -> tuple[Known, Known, Timeline]:
@@ -54,6 +58,27 @@ def cut_tail(clip: Clip, like: Timeline, context: float) -> tuple[Known, Known, 
             start = max(0, clip.audio.shape[1] - tail.samples)
         before, after = replace(before, sound=clip.audio[:, :start]), replace(after, sound=clip.audio[:, start:])
     return before, after, tail
+
+
+def levelled(shown: np.ndarray, made: np.ndarray, fps: Fraction) -> np.ndarray:
+    """What was made, without a step in brightness or colour behind the pictures that were given.
+
+    The codecs return what was given a little changed. The coarse part of that change at the last given picture is taken
+    off what follows, less and less over a quarter of a second; fine detail, which moves, is left alone (ours).
+
+    Args:
+        shown: the given pictures, uint8 [n, H, W, 3]. made: uint8 [T, H, W, 3], n of which show what was given.
+    """
+    count = min(len(made) - len(shown), round(LEVELLING_SECONDS * fps))
+    if count < 1 or not len(shown):
+        return made
+    width = min(made.shape[1:3]) * _COARSE
+    change = gaussian_filter(shown[-1].astype(np.float32) - made[len(shown) - 1], (width, width, 0), mode="nearest")
+    share = (1 - np.arange(count, dtype=np.float32) / count)[:, None, None, None]
+    out = made.copy()
+    after = slice(len(shown), len(shown) + count)
+    out[after] = np.clip(made[after] + share * change + 0.5, 0, 255).astype(np.uint8)
+    return out
 
 
 def prepend(

@@ -1,12 +1,12 @@
 """Dialogue files: who speaks with which voice, and who says what, compiled to a prompt with speech spans and voices.
 
-    speakers: {anna: anna.wav, ben: {voice: ben.wav, look: the man on the right}}
+    speakers: {anna: anna.wav, ben: {voice: ben, look: the man on the right}}
     anna: two blue
     ben: hello
     anna: goodbye
 
-The lines may also stand under `lines:`, as a list or as they are. YAML is read as plain text (`yes`, `2` and `no` are
-words here), and a name may come back, which a table of YAML's would forbid.
+A voice is a file or the name of a saved one. The lines may also stand under `lines:`, as a list or as they are. YAML is
+read as plain text (`yes`, `2` and `no` are words here), and a name may come back, which a table of YAML's would forbid.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from vivace.conditioning.text import SPEECH_END, SPEECH_START, check_prompt
+from vivace.conditioning.voice_names import located_voice
 from vivace.errors import VivaceError
 
 MAX_BYTES = 64 * 1024
@@ -64,7 +65,7 @@ class Dialogue:
 
 
 def read_dialogue(path: str | Path) -> Dialogue:
-    """A dialogue from its file; voices are paths relative to it.
+    """A dialogue from its file; voices are paths relative to it, or names of saved ones.
 
     Raises:
         VivaceError: not to be read, no YAML, or not of the form above.
@@ -144,7 +145,7 @@ def _speaker(name: str, node: yaml.Node, folder: Path, what: str) -> Speaker:
 
 
 def _voice(text: str, folder: Path) -> Path | None:
-    return None if text.lower() in NOBODY else folder / text
+    return None if text.lower() in NOBODY else located_voice(text, folder)
 
 
 def _text(node: yaml.Node, what: str) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vivace.conditioning.saved_voices import kept_vector, read_voice_file, vectors_folder
+from vivace.conditioning.voice_names import SUFFIX
 from vivace.errors import VivaceError
 from vivace.media import read_audio
 from vivace.media.decode_audio import resample
@@ -38,12 +40,14 @@ class Recording:
         sample_rate: Hz.
         name: what messages call it.
         notes: sentences that a user should see.
+        vectors: folder in which its speaker vectors are kept by encoder, of a saved voice.
     """
 
     samples: np.ndarray
     sample_rate: int
     name: str
     notes: tuple[str, ...] = ()
+    vectors: Path | None = None
 
     @property
     def seconds(self) -> float:
@@ -54,13 +58,20 @@ class Recording:
 Voice = Recording | Tensor | None
 
 
-def read_voice(path: str | Path) -> Recording:
-    """A voice from a sound file, or from a video's sound, of any rate and number of channels.
+def read_voice(path: str | Path) -> Recording | Tensor:
+    """A voice from a sound file, or from a video's sound, of any rate and number of channels; or from a safetensors
+    file, which is a saved voice or holds a speaker vector [dim].
 
     Raises:
         VivaceError: a file that is missing, damaged, longer than 10 minutes or without sound; no usable speech in it.
     """
     name = f"Voice {str(path)!r}"
+    if Path(path).suffix.lower() == SUFFIX:
+        found = read_voice_file(Path(path))
+        if found.samples is None:
+            assert found.vector is not None
+            return found.vector
+        return Recording(found.samples.numpy(), SAMPLE_RATE, name, vectors=vectors_folder(Path(path)))
     sound = read_audio(path, SAMPLE_RATE, 1, longest=LONGEST_FILE_SECONDS)
     return recording(sound[0], SAMPLE_RATE, name)
 
@@ -172,15 +183,28 @@ def speaker_vectors(
             if id(voice) not in known:
                 known[id(voice)] = _encode(encoder, voice, device)
         vector = known[id(voice)] if isinstance(voice, Recording) else voice
-        if tuple(vector.shape) != (dim,):
-            raise VivaceError(
-                f"A speaker vector of shape {list(vector.shape)} was given; this model's have {dim} values."
-            )
+        check_vectors([vector], dim)
         row.copy_(vector)
     return rows
 
 
+def check_vectors(voices: Sequence[Voice], dim: int) -> None:
+    """Raises VivaceError where a voice is a speaker vector of another width."""
+    for voice in voices:
+        if isinstance(voice, Tensor) and tuple(voice.shape) != (dim,):
+            raise VivaceError(
+                f"A speaker vector of shape {list(voice.shape)} was given and this model's have {dim} values; "
+                "give the recording, or a vector of this model's speaker encoder."
+            )
+
+
 def _encode(encoder: SpeakerEncoder, voice: Recording, device: torch.device | str) -> Tensor:
+    if voice.vectors is None:
+        return _encode_now(encoder, voice, device)
+    return kept_vector(voice.vectors, encoder.identity, lambda: _encode_now(encoder, voice, device)).to(device)
+
+
+def _encode_now(encoder: SpeakerEncoder, voice: Recording, device: torch.device | str) -> Tensor:
     samples = voice.samples[None]
     if voice.sample_rate != encoder.sample_rate:
         samples = resample(samples, voice.sample_rate, encoder.sample_rate)

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vivace.conversion.parts import Part
@@ -63,12 +64,16 @@ class GrowingFolder:
     Args:
         output: where it will stand.
         request: what decides its content; a folder begun for another request is begun anew.
+        licences: of its parts, as they are recorded in it.
     """
 
-    def __init__(self, output: Path, request: Mapping[str, Any]) -> None:
+    def __init__(
+        self, output: Path, request: Mapping[str, Any], licences: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.output = output
         self.place = output.with_name(f".{output.name}.converting")
         self.request = json.loads(json.dumps(request))
+        self.licences = dict(licences)
         self.files: dict[str, Written] = {}
         self._check_output()
         self._take_up()
@@ -131,7 +136,8 @@ class GrowingFolder:
 
     def _record(self) -> None:
         files = {path: asdict(written) for path, written in self.files.items()}
-        self.put_json(RECORD, {"format": FORMAT, "request": self.request, "files": files})
+        record = {"format": FORMAT, "licences": self.licences, "request": self.request, "files": files}
+        self.put_json(RECORD, record)
 
     def put_json(self, path: str, content: Mapping[str, Any]) -> None:
         """Write a small file at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ from diffusers import UniPCMultistepScheduler
 from diffusers import __version__ as diffusers_version
 
 from vivace.conversion.folder import GrowingFolder, shards_of
+from vivace.conversion.origins import licences_of
 from vivace.conversion.parts import (
     DTYPES,
     Part,
     audio_vae_part,
+    check_dtype,
     config_of,
     matched,
     on_meta,
@@ -25,13 +27,14 @@ from vivace.conversion.parts import (
     vae_part,
     vocoder_part,
 )
+from vivace.conversion.released import NAVA_SIZES
 from vivace.conversion.sources import Source, open_weights
 from vivace.conversion.writing import Progress, Tensors, Written, write_safetensors
 from vivace.errors import VivaceError
 from vivace.media import replacing
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import official_names
-from vivace.pipelines.folder import INDEX, PIPELINE, check_folder
+from vivace.pipelines.folder import INDEX, check_folder
 from vivace.sampling.presets import OFFICIAL
 
 SHARD_BYTES = 5_000_000_000
@@ -39,11 +42,15 @@ SHARD_BYTES = 5_000_000_000
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: the folder or file, its weights files, parameters of the transformer, total bytes."""
+    """What was written: the folder or file, its weights files, parameters of the transformer, total bytes.
+
+    licences: of a folder's parts.
+    """
 
     output: Path
     files: dict[str, Written]
     parameters: int
+    licences: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -76,12 +83,12 @@ def convert_nava(
     Raises:
         VivaceError: a part is missing, damaged or another model's; the disk is too small; the output exists.
     """
-    if dtype not in DTYPES:
-        raise VivaceError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}.")
+    check_dtype(dtype)
     if shard_bytes < 1:
         raise VivaceError(f"A shard of {shard_bytes} bytes holds nothing; choose a larger size.")
     found = find_parts(weights, parts, dtype, config)
-    folder = GrowingFolder(output, _request(found, dtype, shard_bytes))
+    licences = licences_of({"transformer": weights, **parts})
+    folder = GrowingFolder(output, _request(found, dtype, shard_bytes), licences)
     shards = {part.name: shards_of(part, shard_bytes) for part in found}
     every = [shard for part in found for shard in shards[part.name]]
     folder.check_space(every)
@@ -93,7 +100,7 @@ def convert_nava(
     check_folder(folder.place)
     folder.finish()
     tensors = found[0].tensors
-    return Converted(output, folder.files, _parameters(tensors) if tensors else 0)
+    return Converted(output, folder.files, _parameters(tensors) if tensors else 0, licences)
 
 
 def find_parts(weights: Path, parts: Mapping[str, Path], dtype: str, config: Path | None = None) -> list[Part]:
@@ -123,12 +130,15 @@ def scheduler() -> Any:
 
 
 def model_index(parts: list[Part]) -> dict[str, Any]:
-    """model_index.json: the class of every part, and capabilities that are the published model's."""
-    index: dict[str, Any] = {"_class_name": PIPELINE, "_diffusers_version": diffusers_version}
+    """model_index.json: the class of every part, and capabilities that are the published model's.
+
+    What is not said there is what `vivace.pipelines.capabilities` gives a folder that says nothing.
+    """
+    index: dict[str, Any] = {"_class_name": "NavaPipeline", "_diffusers_version": diffusers_version}
     index |= {part.name: [part.library, part.kind] for part in parts}
     index["scheduler"] = ["diffusers", "UniPCMultistepScheduler"]
     index["speaker_encoder"] = [None, None]
-    index["capabilities"] = {"name": "NAVA"}
+    index["capabilities"] = {"name": "NAVA", "sizes": NAVA_SIZES}
     return index
 
 
@@ -184,8 +194,8 @@ def restore_nava(
     Raises:
         VivaceError: no transformer there, or one that the public program does not know.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise VivaceError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}.")
+    if dtype is not None:
+        check_dtype(dtype)
     if output.exists():
         raise VivaceError(f"Output {str(output)!r} exists already; remove it or choose another name.")
     source, model = open_transformer(folder)

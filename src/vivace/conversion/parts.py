@@ -54,6 +54,12 @@ class Part:
     copied: tuple[Path, ...] = ()
 
 
+def check_dtype(dtype: str) -> None:
+    """Raises VivaceError for a storage type that is none of DTYPES."""
+    if dtype not in DTYPES:
+        raise VivaceError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}.")
+
+
 def transformer_part(weights: Path, dtype: str, config: Path | None = None) -> Part:
     """NAVA's transformer from the official file.
 

@@ -1,4 +1,4 @@
-"""Configurations of the released codecs and text encoder, whose original files hold weights alone."""
+"""What the released files do not say of themselves: configurations of codecs and text encoder, sizes of pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ def _numbers(text: str) -> list[float]:
     return [float(word) for word in text.split()]
 
 
+_LANDSCAPE = ((1280, 704), (1088, 832), (1184, 736), (1056, 864), (1344, 672), (1536, 608))
+# (width, height) of the program's buckets for training and for first pictures: seven shapes of about 960x960 pixels
+# (16:9, 4:3, 3:2, 5:4, 2:1, 5:2, 1:1). It lists them one way up; both ways are ours, as its user interface has both.
+NAVA_SIZES = [[1280, 704], *([h, w] for w, h in _LANDSCAPE), *([w, h] for w, h in _LANDSCAPE[1:]), [960, 960]]
 # `Wan2.2_VAE.pth`; its program holds the latents' statistics in code.
 WAN22_VAE: dict[str, Any] = {
     "base_dim": 160,

@@ -55,10 +55,21 @@ class Tensors:
         return self.count(name) * self.dtypes[name].itemsize
 
     def pieces(self, name: str) -> Iterator[Tensor]:
-        """The values in order, in the type of the source."""
+        """The values in order, in the type of the source.
+
+        Raises:
+            VivaceError: one that is not finite.
+        """
         values = self.source.read(self.names[name])
         flat = values.reshape(-1)
-        yield from (flat[start : start + PIECE] for start in range(0, flat.numel(), PIECE))
+        for start in range(0, flat.numel(), PIECE):
+            piece = flat[start : start + PIECE]
+            if piece.is_floating_point() and not math.isfinite(_largest(piece)):
+                raise VivaceError(
+                    f"Weights {str(self.source.path)!r} hold a value in {self.names[name]!r} that is not finite; "
+                    "download them again."
+                )
+            yield piece
 
 
 @dataclass(frozen=True)
@@ -109,8 +120,11 @@ def _put_tensor(put: Callable[[memoryview], None], tensors: Tensors, name: str) 
     dtype = tensors.dtypes[name]
     error = total = 0.0
     for piece in tensors.pieces(name):
-        if piece.is_floating_point():
-            _check_values(piece, dtype, tensors, name)
+        if _narrower(dtype, piece.dtype) and (largest := _largest(piece)) > torch.finfo(dtype).max:
+            raise VivaceError(
+                f"Weights {str(tensors.source.path)!r} hold {largest:g} in {tensors.names[name]!r}, too large for "
+                f"{_NAMES[dtype]}; choose a wider dtype."
+            )
         new = piece.to(dtype)
         put(new.contiguous().view(torch.uint8).numpy().data)
         if dtype == FP8 and piece.dtype != FP8:
@@ -120,18 +134,17 @@ def _put_tensor(put: Callable[[memoryview], None], tensors: Tensors, name: str) 
     return (error / total) ** 0.5 if total else 0.0
 
 
-def _check_values(piece: Tensor, dtype: torch.dtype, tensors: Tensors, name: str) -> None:
-    # An extreme is enough: NaN and infinity both spread to it.
+def _narrower(dtype: torch.dtype, than: torch.dtype) -> bool:
+    """Whether a value of the one type may be too large for the other."""
+    both = dtype.is_floating_point and than.is_floating_point
+    return both and torch.finfo(dtype).max < torch.finfo(than).max
+
+
+def _largest(piece: Tensor) -> float:
+    """The largest magnitude; NaN and infinity both spread to it."""
     wide = piece.float() if piece.dtype.itemsize == 1 else piece
     low, high = (float(x) for x in torch.aminmax(wide)) if piece.numel() else (0.0, 0.0)
-    where = f"Weights {str(tensors.source.path)!r} hold"
-    if not (abs(low) < float("inf") and abs(high) < float("inf")):
-        raise VivaceError(f"{where} a value in {tensors.names[name]!r} that is not finite; download them again.")
-    largest = max(abs(low), abs(high))
-    if dtype.is_floating_point and largest > torch.finfo(dtype).max:
-        raise VivaceError(
-            f"{where} {largest:g} in {tensors.names[name]!r}, too large for {_NAMES[dtype]}; choose a wider dtype."
-        )
+    return max(abs(low), abs(high))
 
 
 def _flush(file: BinaryIO) -> None:

@@ -43,23 +43,34 @@ class LatentBatch:
         latents: video [B, C, t, h, w] and audio [B, L, D], float32.
         rows: what the index says about each sample.
         voices: speaker embeddings [spans, speaker_dim] of each sample, or None where the shards hold none.
+        references: latents [R, C, h, w] of pictures of who is to be seen in each sample, best first, likewise.
+        low: latents of the same clips' small pictures made large, in the shape of `latents.video`, or None.
     """
 
     latents: AV[Tensor]
     rows: list[dict[str, Any]]
     voices: list[Tensor] | None = None
+    references: list[Tensor] | None = None
+    low: Tensor | None = None
 
     def to(self, device: str | torch.device) -> LatentBatch:
-        voices = None if self.voices is None else [voice.to(device) for voice in self.voices]
-        return LatentBatch(self.latents.map(lambda x: x.to(device)), self.rows, voices)
+        voices, references = (
+            None if each is None else [x.to(device) for x in each] for each in (self.voices, self.references)
+        )
+        low = None if self.low is None else self.low.to(device)
+        return LatentBatch(self.latents.map(lambda x: x.to(device)), self.rows, voices, references, low)
 
 
 def read_batch(reader: ShardReader, indices: Sequence[int]) -> LatentBatch:
     """The samples of these indices, which must be of one shape."""
     samples = [reader.get(index) for index in indices]
     video, audio = (torch.stack([sample[name] for sample in samples]).float() for name in ("video", "audio"))
-    voices = [sample["speakers"].float() for sample in samples] if "speakers" in samples[0] else None
-    return LatentBatch(AV(video, audio), [reader.rows[index] for index in indices], voices)
+    voices, references = (
+        [sample[name].float() for sample in samples] if name in samples[0] else None
+        for name in ("speakers", "references")
+    )
+    low = torch.stack([sample["low"] for sample in samples]).float() if "low" in samples[0] else None
+    return LatentBatch(AV(video, audio), [reader.rows[index] for index in indices], voices, references, low)
 
 
 def shape_buckets(reader: ShardReader) -> list[list[int]]:

@@ -9,6 +9,7 @@ from vivace.media.atomic import replacing
 from vivace.media.clip import Clip, peak_limited
 from vivace.media.image import read_image, write_png
 from vivace.media.read import read_audio, read_clip, read_metadata
+from vivace.media.remux import write_pictures_over_sound
 from vivace.media.sheet import contact_sheet
 from vivace.media.sound import spectrogram_image, waveform_image
 from vivace.media.wav import write_wav
@@ -26,6 +27,7 @@ __all__ = [
     "spectrogram_image",
     "waveform_image",
     "write_clip",
+    "write_pictures_over_sound",
     "write_png",
     "write_wav",
 ]

@@ -55,15 +55,15 @@ def read_clip(
     length = None if asked is None else _checked_time(asked, "seconds")
     if length == 0:
         raise VivaceError("Length 0 holds no picture; give seconds above 0.")
-    with _opened(path) as container:
+    with opened(path) as container:
         frames: np.ndarray | None = None
         fps = Fraction(24)
-        stream, origin = _picture_stream(container), _origin(container)
+        stream, origin = picture_stream(container), time_origin(container)
         if stream is not None and pictures:
             frames, fps, first = decode_pictures(path, container, stream, begin, length, up_to=at_most is not None)
             begin, length = first / fps, len(frames) / fps
-    with _opened(path) as container:
-        sound = _sound_stream(container)
+    with opened(path) as container:
+        sound = sound_stream(container)
         if frames is None and sound is None:
             lacks = (
                 "neither pictures nor sound; give a video or sound file" if pictures else "no sound; give one that has"
@@ -95,8 +95,8 @@ def read_audio(
     check_sample_rate(sample_rate)
     if channels not in (1, 2):
         raise VivaceError(f"{channels!r} channels are not possible; ask for 1 or 2.")
-    with _opened(path) as container:
-        stream = _sound_stream(container)
+    with opened(path) as container:
+        stream = sound_stream(container)
         if stream is None:
             raise VivaceError(f"File {str(path)!r} has no sound; give a sound file or a video with sound.")
         seconds = _announced_seconds(container, stream)
@@ -105,7 +105,7 @@ def read_audio(
                 f"File {str(path)!r} has {seconds / 60:.0f} minutes of sound, more than {longest / 60:g}; "
                 "cut out the part that matters."
             )
-        audio, rate = decode_sound(path, container, stream, _origin(container), None, filled=False)
+        audio, rate = decode_sound(path, container, stream, time_origin(container), None, filled=False)
     audio = resample(audio, rate, sample_rate)
     if len(audio) == channels:
         return audio
@@ -118,7 +118,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     Raises:
         VivaceError: no such file, or one that is no video or sound file.
     """
-    with _opened(Path(path)) as container:
+    with opened(Path(path)) as container:
         tags = {str(key): str(value) for key, value in container.metadata.items() if key not in _CONTAINER_TAGS}
     comment = tags.get("comment", "")
     if comment.startswith(METADATA_MARK):
@@ -128,7 +128,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """The open container; every way in which FFmpeg says that a file is damaged becomes a sentence."""
     try:
         if not path.is_file():
@@ -148,13 +148,13 @@ def _opened(path: Path) -> Iterator[Any]:
         raise VivaceError(f"File {str(path)!r} is damaged or no media file ({reason}); give an intact one.") from error
 
 
-def _picture_stream(container: Any) -> Any:
+def picture_stream(container: Any) -> Any:
     # A cover picture of a song is also a video stream.
     found = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     return _decodable(container, found)
 
 
-def _sound_stream(container: Any) -> Any:
+def sound_stream(container: Any) -> Any:
     return _decodable(container, list(container.streams.audio))
 
 
@@ -172,9 +172,9 @@ def _decodable(container: Any, streams: list[Any]) -> Any:
     return streams[0] if streams else None
 
 
-def _origin(container: Any) -> Fraction:
+def time_origin(container: Any) -> Fraction:
     """Time 0 of the clip on the container's clock, in seconds: the first picture, else the first sound."""
-    stream = _picture_stream(container) or _sound_stream(container)
+    stream = picture_stream(container) or sound_stream(container)
     return Fraction(0) if stream is None or stream.start_time is None else stream.start_time * stream.time_base
 
 

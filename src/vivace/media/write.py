@@ -45,8 +45,8 @@ def write_clip(path: str | Path, clip: Clip, metadata: dict[str, str] | None = N
         assert clip.audio is not None
         write_wav(path, clip.audio, clip.sample_rate, metadata)
         return
-    tags = _checked_tags(metadata or {})
-    _check_size(clip.frames)
+    tags = checked_tags(metadata or {})
+    check_picture_size(clip.frames)
     if clip.audio is not None:
         _check_sound(clip.audio, clip.sample_rate)
     with replacing(path) as temporary:
@@ -61,11 +61,11 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str]) -> None:
     try:
         with av.open(f"file:{path}", "w", format="mp4", options=options) as container:
             container.metadata.update(tags)
-            video = _video_stream(container, clip.frames, clip.fps)
+            video = video_stream(container, clip.frames, clip.fps)
             audio = None if clip.audio is None else _audio_stream(container, clip.audio, clip.sample_rate)
             written = 0
             for index, picture in enumerate(clip.frames):
-                container.mux(video.encode(_video_frame(picture, index, clip.fps)))
+                container.mux(video.encode(video_frame(picture, index, clip.fps)))
                 if audio is not None and clip.audio is not None:
                     # Sound follows its pictures, so that a player finds both close together in the file.
                     last = index == len(clip.frames) - 1
@@ -83,7 +83,7 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str]) -> None:
         ) from error
 
 
-def _video_stream(container: Any, frames: np.ndarray, fps: Fraction) -> Any:
+def video_stream(container: Any, frames: np.ndarray, fps: Fraction) -> Any:
     stream = container.add_stream("libx264", rate=fps)
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = "yuv420p"
@@ -108,7 +108,7 @@ def _audio_stream(container: Any, audio: np.ndarray, sample_rate: int) -> Any:
     return stream
 
 
-def _video_frame(picture: np.ndarray, index: int, fps: Fraction) -> Any:
+def video_frame(picture: np.ndarray, index: int, fps: Fraction) -> Any:
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
     frame.pts, frame.time_base = index, 1 / fps
@@ -128,7 +128,7 @@ def _layout(audio: np.ndarray) -> str:
     return "mono" if len(audio) == 1 else "stereo"
 
 
-def _check_size(frames: np.ndarray) -> None:
+def check_picture_size(frames: np.ndarray) -> None:
     height, width = frames.shape[1:3]
     if height % 2 or width % 2 or not (16 <= height <= 8192 and 16 <= width <= 8192):
         raise VivaceError(f"Pictures of {width}x{height} do not fit H.264 yuv420p; use even sizes from 16 to 8192.")
@@ -143,7 +143,7 @@ def _check_sound(audio: np.ndarray, sample_rate: int) -> None:
     check_loudness(audio)
 
 
-def _checked_tags(metadata: dict[str, str]) -> dict[str, str]:
+def checked_tags(metadata: dict[str, str]) -> dict[str, str]:
     for key, value in metadata.items():
         if not (isinstance(key, str) and isinstance(value, str)) or not key or "\0" in key + value:
             raise VivaceError(f"Metadata {key!r} is not text; give a non-empty key and text without NUL characters.")

@@ -34,6 +34,7 @@ from vivace.models.layers import (
     sinusoid,
     unpatchify,
 )
+from vivace.models.reuse import BlockMemory
 from vivace.models.rotary import Grid, audio_rotation, rotate, stack_rotations, video_rotation
 from vivace.pair import AV, Modality
 
@@ -522,7 +523,12 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
                 raise VivaceError(f"Speaker positions {places} of sample {i} must lie from 0 to {config.text_len - 1}.")
 
     def forward(
-        self, latents: AV[Latents], timesteps: AV[Tensor], context: NavaContext, exchange: bool = True
+        self,
+        latents: AV[Latents],
+        timesteps: AV[Tensor],
+        context: NavaContext,
+        exchange: bool = True,
+        memory: BlockMemory | None = None,
     ) -> AV[Latents]:
         """Velocity (noise - data) of each present modality, in the shape, dtype and form of its latents.
 
@@ -532,6 +538,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
             timesteps: on the 0 to 1000 scale, [batch] (or [1]), or [batch, tokens] for a timestep per token.
             context: of `encode_context`.
             exchange: whether the modalities attend to each other; False gives what two separate runs would.
+            memory: of the same clip at earlier steps, by which the blocks may be left out.
         """
         self._check_inputs(latents, timesteps, context)
         embedded = AV(
@@ -543,12 +550,19 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         time = x.map(lambda h, t: self._embed_time(t, h), timesteps)
         mod = time.map(lambda t: Modulation(self.time_projection(t.values[:, 0]).unflatten(-1, (6, -1)), t.index))
 
-        blocks = (*self.double_blocks, *self.single_blocks, *self.double_final_blocks)
-        for block, keys_values in zip(blocks, context.keys_values, strict=True):
-            if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = self._gradient_checkpointing_func(block, x, mod, groups, keys_values, context.bias)
-            else:
-                x = block(x, mod, groups, keys_values, context.bias)
+        def through_blocks(x: AV[Tensor]) -> AV[Tensor]:
+            for block, keys_values in zip(self.blocks(), context.keys_values, strict=True):
+                if self.gradient_checkpointing and torch.is_grad_enabled():
+                    x = self._gradient_checkpointing_func(block, x, mod, groups, keys_values, context.bias)
+                else:
+                    x = block(x, mod, groups, keys_values, context.bias)
+            return x
+
+        if memory is None:
+            x = through_blocks(x)
+        else:
+            entering = x.map(lambda h, m: m.apply(h, SHIFT_1, SCALE_1, self.config.eps), mod)
+            x = memory.through(x, entering, through_blocks)
 
         heads: AV[nn.Module] = AV(self.video_head, self.audio_head)
         out = x.map(lambda h, head, t: head(h, t), heads, time)
@@ -556,6 +570,10 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
             video=None if latents.video is None or out.video is None else self._to_video(out.video, latents.video),
             audio=None if latents.audio is None or out.audio is None else self._to_audio(out.audio, latents.audio),
         )
+
+    def blocks(self) -> tuple[Block, ...]:
+        """All blocks in the order of the forward pass."""
+        return cast(tuple[Block, ...], (*self.double_blocks, *self.single_blocks, *self.double_final_blocks))
 
     def _check_inputs(self, latents: AV[Latents], timesteps: AV[Tensor], context: NavaContext) -> None:
         present = dict(latents.items())

@@ -27,13 +27,14 @@ def axis_angles(positions: Tensor, channels: int, theta: float, scale: float = 1
     return positions.to(torch.float64)[:, None] * (scale * theta**-exponents)[None, :]
 
 
-def video_angles(grid: Grid, head_dim: int, theta: float = 10000.0) -> Tensor:
-    """Angles of a token grid (frames, rows, columns) in row-major order, [tokens, head_dim / 2] float64."""
+def video_angles(grid: Grid, head_dim: int, theta: float = 10000.0, start: int = 0) -> Tensor:
+    """Angles of a token grid in row-major order, its frames counted from `start`, [tokens, head_dim / 2] float64."""
     axes = []
     for axis, (length, channels) in enumerate(zip(grid, axis_channels(head_dim), strict=True)):
         shape = [1, 1, 1, channels // 2]
         shape[axis] = length
-        axes.append(axis_angles(torch.arange(length), channels, theta).view(shape).expand(*grid, channels // 2))
+        places = torch.arange(length) + (start if axis == 0 else 0)
+        axes.append(axis_angles(places, channels, theta).view(shape).expand(*grid, channels // 2))
     return torch.cat(axes, dim=-1).flatten(0, 2)
 
 
@@ -54,10 +55,16 @@ def as_rotation(angles: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def video_rotation(grid: Grid, head_dim: int, theta: float, device: torch.device) -> Tensor:
+def video_rotation(grid: Grid, head_dim: int, theta: float, device: torch.device, start: int = 0) -> Tensor:
     """Rotation of a token grid, [tokens, head_dim / 2, 2], kept for the next call."""
     with torch.inference_mode(False):  # a table first made for inference must serve training too
-        return as_rotation(video_angles(grid, head_dim, theta)).to(device)
+        return as_rotation(video_angles(grid, head_dim, theta, start)).to(device)
+
+
+def time_rotation(positions: Tensor, head_dim: int, theta: float) -> Tensor:
+    """Rotation of tokens by positions on one axis, whole or not, in all channels. [tokens, head_dim / 2, 2]"""
+    with torch.inference_mode(False):
+        return as_rotation(axis_angles(positions.cpu(), head_dim, theta)).to(positions.device)
 
 
 @lru_cache(maxsize=64)
@@ -82,7 +89,7 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """
     pairs = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(-1, (-1, 2))
     turn = rotation.unsqueeze(-3)
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
         # One fused pass; the same in real arithmetic takes six times as long on a CPU but is what compilers fuse.
         turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn))
     else:

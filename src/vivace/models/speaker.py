@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -24,7 +25,8 @@ MEAN, DEVIATION = -5.0, 2.7
 class SpeakerEncoder(Protocol):
     """What may stand in a pipeline as its `speaker_encoder`.
 
-    sample_rate: of the sound it takes (Hz). dim: values of a speaker vector.
+    sample_rate: of the sound it takes (Hz). dim: values of a speaker vector. identity: a hash of all that decides its
+    vectors, by which those of saved voices are kept.
     """
 
     @property
@@ -32,6 +34,9 @@ class SpeakerEncoder(Protocol):
 
     @property
     def dim(self) -> int: ...
+
+    @property
+    def identity(self) -> str: ...
 
     def __call__(self, waveform: Tensor) -> Tensor:
         """Mono sound [B, N] to speaker vectors [B, dim], none of which is all zeros."""
@@ -91,6 +96,15 @@ class NanoSpeakerEncoder(ModelMixin, ConfigMixin):
     @property
     def dim(self) -> int:
         return int(self.config.dim)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over configuration, names, types and bytes of the weights as they are now."""
+        digest = hashlib.sha256(self.to_json_string().encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def forward(self, waveform: Tensor) -> Tensor:
         """waveform: mono [B, N] at `sample_rate` -> [B, dim] of length 1"""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
 from vivace.errors import VivaceError
-from vivace.sampling.presets import OFFICIAL, Frozen, Preset
+from vivace.sampling.mutual_presets import MutualPreset
+from vivace.sampling.presets import MENDED, OFFICIAL, Frozen, Preset, Steps
 from vivace.timeline import MAX_SECONDS
 
 TaskName = Literal["t2av", "t2v", "t2a", "ti2av", "a2v", "v2a", "extend"]
@@ -28,9 +29,12 @@ TASKS: dict[TaskName, str] = {
     "extend": "continue a clip",
 }
 
+P = TypeVar("P", bound=Steps)
+_SAID_SIZES = 4  # more of them make no sentence
 
-class Capabilities(Frozen):
-    """A model's abilities; the defaults are those of the published model.
+
+class Abilities(Frozen, Generic[P]):
+    """A model's abilities, whatever its architecture; the defaults are those of the published NAVA.
 
     Args:
         name: what messages call it.
@@ -43,7 +47,7 @@ class Capabilities(Frozen):
         longest_seconds: limit of a clip's length.
         tasks: what it has learned to do.
         first_frame: how what is given (a first picture, a side, a tail) is shown to it (`vivace.sampling.loop`); "none"
-            where it cannot use a first picture.
+            where it cannot use a first picture. A preset may say otherwise.
         context_seconds: how much of a clip's end it is shown to continue it.
         most_spans: speech spans that a prompt may have.
         unknown_voice: what stands at a span whose voice is not given: the learned "null" token, or the "marker"'s own
@@ -52,6 +56,8 @@ class Capabilities(Frozen):
         preset: the name of the default one.
         knows: one line for people on what its world contains, or None for a model of everything.
         vocabulary: words of which a prompt should contain at least one; empty for a model of everything.
+        language: that its captions were in, by its English name; None for English where there is a vocabulary, and
+            otherwise the published model's Chinese.
     """
 
     name: str = "this model"
@@ -65,17 +71,23 @@ class Capabilities(Frozen):
     largest_side: int = 2048
     longest_seconds: float = Field(10.0, gt=0, le=MAX_SECONDS)
     tasks: tuple[TaskName, ...] = ("t2av", "t2v", "t2a", "ti2av")
-    first_frame: Literal["held", "overwritten", "noised", "none"] = "overwritten"
+    first_frame: Literal["held", "overwritten", "noised", "none"] = "held"
     context_seconds: float = Field(0.75, gt=0, le=10)
     most_spans: int = Field(16, ge=0)
     unknown_voice: Literal["null", "marker"] = "marker"
-    presets: dict[str, Preset] = Field(default_factory=lambda: {"official": OFFICIAL})
-    preset: str = "official"
+    presets: dict[str, P]
+    preset: str
     knows: str | None = None
     vocabulary: tuple[str, ...] = ()
+    language: str | None = None
+
+    @property
+    def caption_language(self) -> str:
+        """What a prompt is best rewritten in."""
+        return self.language or ("English" if self.vocabulary else "Chinese")
 
     @classmethod
-    def read(cls, section: Mapping[str, Any] | None) -> Capabilities:
+    def read(cls, section: Mapping[str, Any] | None) -> Self:
         """Capabilities from a model folder's section; None gives the defaults.
 
         Raises:
@@ -92,7 +104,7 @@ class Capabilities(Frozen):
         found.preset_named(None)
         return found
 
-    def preset_named(self, name: str | None) -> Preset:
+    def preset_named(self, name: str | None) -> P:
         """A preset, or the default one for None.
 
         Raises:
@@ -159,18 +171,64 @@ class Capabilities(Frozen):
         low, high = self._sides(multiple)
         return min(max(round(side / multiple) * multiple, low), high)
 
+    def nearest_shape(self, width: int, height: int) -> tuple[int, int]:
+        """Of the sizes (width, height) that it was trained at, the one of the nearest shape."""
+        aspect = math.log(width / height)
+        sizes = self.sizes or ((self.width, self.height),)
+        own = (width, height)
+        return min(sizes, key=lambda size: (round(abs(math.log(size[0] / size[1]) - aspect), 6), size != own))
+
     def notes(self, prompt: str, width: int, height: int, seconds: float, video: bool) -> list[str]:
         """Sentences that a user should see: what is asked for outside of what the model was trained on."""
         notes = []
         if self.vocabulary and not names_any(prompt, self.vocabulary):
             notes.append(f"{self.name} knows {self.knows or ', '.join(self.vocabulary)}; the prompt names none of it.")
         if video and self.sizes and (width, height) not in self.sizes:
+            many = len(self.sizes) > _SAID_SIZES
+            near = "{}x{}".format(*self.nearest_shape(width, height))
             sizes = " and ".join(f"{w}x{h}" for w, h in self.sizes)
+            sizes = f"{len(self.sizes)} sizes, of which {near} has the nearest shape" if many else sizes
             notes.append(f"{self.name} was trained at {sizes}; {width}x{height} may look worse.")
         if self.lengths and all(abs(seconds - length) > 0.25 for length in self.lengths):
             lengths = " and ".join(f"{length:g}" for length in self.lengths)
             notes.append(f"{self.name} was trained on clips of {lengths} s; {seconds:.2f} s may turn out worse.")
         return notes
+
+
+class Capabilities(Abilities[Preset]):
+    """Of a NAVA model."""
+
+    presets: dict[str, Preset] = Field(default_factory=lambda: {"default": MENDED, "official": OFFICIAL})
+    preset: str = "default"
+
+
+class AliveCapabilities(Abilities[MutualPreset]):
+    """Of an Alive model.
+
+    Args:
+        most_references: pictures of who is to be seen that a clip may be given; 0 where it has not learned to use them.
+        reference_faces: "drawn" where each of them must show one face of the sort that `vivace.perception.faces` finds,
+            which are the world's drawn ones; "any" where nothing is looked for.
+    """
+
+    tasks: tuple[TaskName, ...] = ("t2av", "t2v", "t2a", "ti2av", "a2v", "v2a", "extend")
+    presets: dict[str, MutualPreset] = Field(default_factory=lambda: {"full": MutualPreset()})
+    preset: str = "full"
+    most_references: int = Field(0, ge=0, le=16)
+    reference_faces: Literal["any", "drawn"] = "any"
+
+
+# By the pipeline that a folder's model_index.json names.
+_OF_PIPELINE: dict[str, type[Abilities[Any]]] = {"NavaPipeline": Capabilities, "AlivePipeline": AliveCapabilities}
+
+
+def abilities_in(index: Mapping[str, Any]) -> Abilities[Any]:
+    """What a folder's model can do, from its model_index.json (`vivace.pipelines.folder.read_index`).
+
+    Raises:
+        VivaceError: capabilities that are none.
+    """
+    return _OF_PIPELINE[index["_class_name"]].read(index.get("capabilities"))
 
 
 def names_any(prompt: str, words: tuple[str, ...]) -> bool:

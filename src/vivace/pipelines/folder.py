@@ -6,13 +6,17 @@ import hashlib
 import json
 import re
 import struct
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
 
-PIPELINE = "NavaPipeline"
+# What a folder may hold, by the public names of the pipelines; each is vivace.NAME.
+PIPELINES = ("NavaPipeline", "AlivePipeline")
+# And by those that change a finished clip; their folders name a base model that holds what both use.
+REFINERS = ("AliveRefinerPipeline",)
 INDEX = "model_index.json"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -25,8 +29,11 @@ def shipped_models() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(room.iterdir()) if (folder / INDEX).is_file()}
 
 
-def find_model(name: str, *, allow_download: bool = False) -> Path:
+def find_model(name: str, *, allow_download: bool = False, kinds: Sequence[str] = PIPELINES) -> Path:
     """The folder of a model: a shipped name, a local folder, or (only when allowed) a repository on the hub.
+
+    Args:
+        kinds: pipelines of which it may be.
 
     Raises:
         VivaceError: none of these, or a folder that is not a whole model of ours.
@@ -43,8 +50,13 @@ def find_model(name: str, *, allow_download: bool = False) -> Path:
         hub = "; to fetch it from the Hugging Face hub add --allow-download" if _HUB_NAME.fullmatch(name) else ""
         shown = name if len(name) <= 100 else f"{name[:100]}..."
         raise VivaceError(f"Model {shown!r} is neither a shipped model ({known}) nor a folder; check its name{hub}.")
-    check_folder(folder)
+    check_folder(folder, kinds=kinds)
     return folder
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name may be that of a repository on the hub, owner/name."""
+    return _HUB_NAME.fullmatch(name) is not None
 
 
 def is_folder(name: str) -> bool:
@@ -67,8 +79,11 @@ def _download(name: str) -> Path:
         ) from None
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path, kinds: Sequence[str] = PIPELINES) -> dict[str, Any]:
     """A folder's model_index.json.
+
+    Args:
+        kinds: pipelines of which it may be.
 
     Raises:
         VivaceError: missing, unreadable, or of another kind of model.
@@ -78,14 +93,25 @@ def read_index(folder: Path) -> dict[str, Any]:
         raise VivaceError(f"Folder {str(folder)!r} has no {INDEX}, so it is no model; give a folder that has one.")
     index = _read_json(path, folder)
     kind = index.get("_class_name")
-    if kind != PIPELINE:
-        raise VivaceError(f"Folder {str(folder)!r} holds a {kind}, not a {PIPELINE}; give a model made for vivace.")
+    if kind in REFINERS and kind not in kinds:
+        raise VivaceError(
+            f"Folder {str(folder)!r} holds a refiner, which enlarges finished clips; give it to vivace refine."
+        )
+    if kind not in kinds:
+        wanted = " or ".join(kinds)
+        raise VivaceError(f"Folder {str(folder)!r} holds a {kind}, not a {wanted}; give a model made for vivace.")
     return index
 
 
-def check_folder(folder: Path) -> None:
-    """Raises VivaceError where a component is missing, or a configuration or a weights file is damaged."""
-    index = read_index(folder)
+def check_folder(folder: Path, kind: str | None = None, kinds: Sequence[str] = PIPELINES) -> None:
+    """Raises VivaceError where a component is missing, a configuration or a weights file is damaged, or the model is
+    not of the pipeline `kind`."""
+    index = read_index(folder, kinds)
+    found = index["_class_name"]
+    if kind is not None and found != kind:
+        raise VivaceError(
+            f"Folder {str(folder)!r} is a model for {found}, not for {kind}; load it with vivace.{found}."
+        )
     for name, entry in index.items():
         # Components are [library, class]; anything else is configuration.
         if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
@@ -152,7 +178,7 @@ def folder_hash(folder: Path) -> str:
     """SHA-256 over everything that decides what the model makes: configurations and weights, names and contents."""
     digest = hashlib.sha256()
     kept = {".json", ".safetensors", ".model", ".txt"}
-    index = read_index(folder)
+    index = read_index(folder, (*PIPELINES, *REFINERS))
     parts = [folder / INDEX, *(p for name in index for p in sorted((folder / name).glob("*")) if p.suffix in kept)]
     for path in parts:
         digest.update(path.relative_to(folder).as_posix().encode())

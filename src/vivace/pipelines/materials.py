@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -14,10 +15,11 @@ from vivace.conditioning.first_frame import as_picture, fit_image
 from vivace.conditioning.given import Known, at_rate, fit_pictures, to_stereo
 from vivace.errors import VivaceError
 from vivace.media import Clip
-from vivace.pipelines.capabilities import Capabilities, TaskName
+from vivace.pipelines.capabilities import Abilities, TaskName
 from vivace.timeline import Timeline, as_rate
 
 Modalities = Literal["both", "video", "audio"]
+MOST_ADDED = 3600.0  # seconds by which a clip can be continued at once
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Arranged:
         before: parts of continued clips that stand before the timeline.
         video_given, audio_given: whether that side is known to its end.
         notes: what was changed in the given things, in sentences.
+        later: seconds that are still to be added behind the timeline, in further windows (`vivace.pipelines.windows`).
     """
 
     timeline: Timeline
@@ -71,10 +74,11 @@ class Arranged:
     video_given: bool
     audio_given: bool
     notes: list[str]
+    later: Fraction = Fraction(0)
 
 
 def arrange(
-    can: Capabilities,
+    can: Abilities[Any],
     given: Materials,
     modalities: Modalities,
     *,
@@ -97,7 +101,7 @@ def arrange(
     check_together(given, modalities)
     for task in tasks_of(given, modalities):
         can.check_task(task)
-    if seconds is not None:
+    if seconds is not None and not given.extend:
         can.check_seconds(seconds)
     rate = _rate(can, [] if modalities == "audio" else [*given.video, *given.extend], bool(given.extend), fps)
     notes: list[str] = []
@@ -154,7 +158,7 @@ def _many(name: str, value: Any, count: int) -> list[Any]:
     return things
 
 
-def _rate(can: Capabilities, clips: list[Clip], continued: bool, fps: float | None) -> Fraction:
+def _rate(can: Abilities[Any], clips: list[Clip], continued: bool, fps: float | None) -> Fraction:
     """What was asked for, else the rate of the given pictures where the model has it, else the model's first."""
     if fps is not None:
         return as_rate(can.check_rate(fps))
@@ -171,7 +175,7 @@ def _rate(can: Capabilities, clips: list[Clip], continued: bool, fps: float | No
 
 
 def _size(
-    can: Capabilities, given: Materials, modalities: Modalities, width: int | None, height: int | None, multiple: int
+    can: Abilities[Any], given: Materials, modalities: Modalities, width: int | None, height: int | None, multiple: int
 ) -> tuple[int, int]:
     """What was asked for, else what suits the given pictures, else the model's own. (width, height)"""
     pictures: list[Any] = list(given.image)
@@ -180,10 +184,7 @@ def _size(
     shown = as_picture(pictures[0]).size if pictures else None
     if width is None and height is None and shown is not None:
         if not given.extend:
-            # Of the sizes that the model was trained at, the one whose shape is the nearest.
-            aspect = np.log(shown[0] / shown[1])
-            sizes = can.sizes or ((can.width, can.height),)
-            return min(sizes, key=lambda size: (round(abs(np.log(size[0] / size[1]) - aspect), 6), size != shown))
+            return can.nearest_shape(*shown)
         try:
             can.check_size(*shown, multiple)
         except VivaceError:
@@ -199,7 +200,7 @@ def _size(
     return width, height
 
 
-def _length(can: Capabilities, what: str, lengths: Sequence[Fraction], seconds: float | None) -> float | Fraction:
+def _length(can: Abilities[Any], what: str, lengths: Sequence[Fraction], seconds: float | None) -> float | Fraction:
     if seconds is not None or not lengths:
         return can.seconds if seconds is None else seconds
     shortest = min(lengths)
@@ -302,7 +303,7 @@ def _with_first_pictures(
 
 
 def _continued(
-    can: Capabilities,
+    can: Abilities[Any],
     clips: list[Clip],
     modalities: Modalities,
     rate: Fraction,
@@ -329,15 +330,34 @@ def _continued(
         raise VivaceError("The given clips differ in length; continue clips of one length together, or one by one.")
     tail = parts[0][2]
     most = can.longest_seconds - float(tail.seconds)
-    if seconds is not None and seconds > most:
-        raise VivaceError(
-            f"{can.name} makes up to {can.longest_seconds:g} s at a time and is shown the last "
-            f"{float(tail.seconds):.2f} s of the clip; give seconds up to {int(most * 100) / 100:g}, "
-            "and continue the result for more."
-        )
-    timeline = tail.extended(min(can.seconds, most) if seconds is None else seconds)
+    added = check_added(can, seconds) if seconds is not None else min(can.seconds, most)
+    timeline, later = window(can, tail, Fraction(added))
     before, known = [part[0] for part in parts], [part[1] for part in parts]
-    return Arranged(timeline, width, height, known, before, False, False, list(dict.fromkeys(notes)))
+    return Arranged(timeline, width, height, known, before, False, False, list(dict.fromkeys(notes)), later)
+
+
+def check_added(can: Abilities[Any], seconds: float) -> float:
+    """The length that a clip is continued by, itself.
+
+    Raises:
+        VivaceError: not a finite number above 0, or more than `MOST_ADDED`.
+    """
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    if not number or not 0 < seconds <= MOST_ADDED:
+        raise VivaceError(
+            f"seconds {seconds!r} is not possible with {can.name}; "
+            f"give how much is to be added, above 0 and up to {MOST_ADDED:g}."
+        )
+    return seconds
+
+
+def window(can: Abilities[Any], tail: Timeline, added: Fraction) -> tuple[Timeline, Fraction]:
+    """The timeline that begins with a tail and adds as much of `added` (s) as the model makes at a time; the rest."""
+    room = Fraction(can.longest_seconds) - tail.seconds
+    timeline = tail.extended(min(added, room))
+    rest = added - (timeline.seconds - tail.seconds)
+    # A length is met to half a picture, as every other.
+    return timeline, rest if rest * tail.fps > Fraction(1, 2) else Fraction(0)
 
 
 def _count(pictures: np.ndarray | None) -> int:

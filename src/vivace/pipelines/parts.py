@@ -83,6 +83,16 @@ def depth(part: Part) -> dict[str, int]:
     return {name: int(part.config.get(name, 0)) for name in _DEPTHS}
 
 
+def _class_of(name: str, part: Part) -> Any:
+    """The class that a folder names by its library, or by one of diffusers' own pipelines (LTX-2's vocoder)."""
+    for library in (part.library, f"diffusers.pipelines.{part.library}"):
+        try:
+            return getattr(importlib.import_module(library), part.kind)
+        except (ImportError, AttributeError):
+            continue
+    raise VivaceError(f"The model's {name} is a {part.library}.{part.kind}, which this installation lacks; update it.")
+
+
 def shallow(name: str, part: Part) -> Any:
     """The part with at most one block of each kind, in the present default dtype and device.
 
@@ -91,12 +101,7 @@ def shallow(name: str, part: Part) -> Any:
     Raises:
         VivaceError: a class that does not exist here.
     """
-    try:
-        kind = getattr(importlib.import_module(part.library), part.kind)
-    except (ImportError, AttributeError):
-        raise VivaceError(
-            f"The model's {name} is a {part.library}.{part.kind}, which this installation lacks; update it."
-        ) from None
+    kind = _class_of(name, part)
     config = {key: value for key, value in part.config.items() if not key.startswith("_")}
     if part.library == "transformers":
         return kind(kind.config_class.from_dict({**config, "num_layers": min(1, config.get("num_layers", 1))}))

@@ -35,12 +35,21 @@ def compute_dtype(parts: Mapping[str, Part], device: str) -> Any:
 
 
 def skeleton(folder: Path, parts: Mapping[str, Part]) -> NavaPipeline:
-    """A pipeline that checks requests like the real one and has no weights."""
+    """A pipeline that checks requests like the real one and has no weights.
+
+    Raises:
+        VivaceError: a model for whose transformer there are no memory plans.
+    """
     import torch
 
     from vivace.pipelines.folder import read_index
 
     index = read_index(folder)
+    if index["_class_name"] != "NavaPipeline":
+        raise VivaceError(
+            f"Memory plans are made for NAVA models and {str(folder)!r} is for {index['_class_name']}; "
+            "leave --memory out, or take a machine with ten times the memory of its weights."
+        )
     with weightless(False, torch.float32) as device, torch.device(device):
         modules = {name: shallow(name, part) for name, part in parts.items()}
     return NavaPipeline(**modules, tokenizer=None, scheduler=None, capabilities=index.get("capabilities"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -29,17 +29,42 @@ class Branch:
         text: which of the prompts it reads.
         voices: whether the speakers' tokens are in the text.
         exchange: whether picture and sound attend to each other.
+        references: whether it sees the pictures of who is to be seen.
     """
 
     name: str
     text: TextName = "positive"
     voices: bool = True
     exchange: bool = True
+    references: bool = True
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a sampling run is: step `index` of `steps`, and the noise level from 1 to 0 at its beginning."""
+
+    index: int
+    steps: int
+    sigma: float
+
+
+class Guidance(Protocol):
+    """A rule for each step of a run: `GuidanceRule` is the same throughout, `GuidanceSchedule` is not."""
+
+    def at(self, moment: Moment) -> GuidanceRule: ...
+
+    def needed(self, *, plain: bool = False) -> tuple[Branch, ...]:
+        """The branches that some step evaluates; with `plain`, the plain prediction in any case."""
+
+    def only(self, *, video: bool, audio: bool) -> Guidance: ...
+
+    def reduced(self, *, video: bool, audio: bool, voices: bool, references: bool = False) -> Guidance: ...
 
 
 CONDITIONAL = Branch("conditional")
 UNCONDITIONAL = Branch("unconditional", text="negative", voices=False)
-MASKED = Branch("masked", voices=False, exchange=False)
+MASKED = Branch("masked", exchange=False)
+MASKED_VOICELESS = Branch("masked", voices=False, exchange=False)  # the published program's
 TIMBRE_FREE = Branch("timbre_free", voices=False)
 
 
@@ -47,7 +72,8 @@ TIMBRE_FREE = Branch("timbre_free", voices=False)
 class GuidanceRule:
     """Branches, and for each modality the weight of every branch in its guided prediction (absent means 0).
 
-    The weights of a modality sum to 1: when all branches agree, guidance changes nothing.
+    The weights of a modality sum to 1: when all branches agree, guidance changes nothing. The first branch is the plain
+    prediction, which guidance departs from.
 
     Raises:
         VivaceError: a weight for an unknown branch, two branches of one name, a weight that is not finite, or weights
@@ -69,21 +95,41 @@ class GuidanceRule:
             if not abs(total - 1) <= 1e-6 * max(1.0, *map(abs, weights.values())):
                 raise VivaceError(f"The {modality} weights of a guidance rule sum to {total:g}; make them sum to 1.")
 
-    def needed(self) -> tuple[Branch, ...]:
-        """The branches that have a weight in at least one modality; the others need not be run."""
+    def at(self, moment: Moment) -> GuidanceRule:
+        """The rule of a step: this one at all of them."""
+        return self
+
+    def only(self, *, video: bool, audio: bool) -> GuidanceRule:
+        """The rule without the weights of a side that needs no prediction."""
+        return replace(self, weights=AV(self.weights.video if video else None, self.weights.audio if audio else None))
+
+    def needed(self, *, plain: bool = False) -> tuple[Branch, ...]:
+        """The branches that have a weight in at least one modality; the others need not be run.
+
+        Args:
+            plain: the first branch in any case.
+        """
         used = {name for _, weights in self.weights.items() for name, weight in weights.items() if weight}
+        used |= {self.branches[0].name} if plain else set()
         return tuple(branch for branch in self.branches if branch.name in used)
 
-    def reduced(self, *, video: bool, audio: bool, voices: bool) -> GuidanceRule:
+    def reduced(self, *, video: bool, audio: bool, voices: bool, references: bool = False) -> GuidanceRule:
         """The same rule for what a call really has: branches that become equal are merged, their weights added.
 
-        Without a second modality there is no exchange to switch off, and without voices none to leave out.
+        Without a second modality there is no exchange to switch off, and without voices or references none to leave
+        out.
         """
         both = video and audio
         kept: dict[Branch, str] = {}
         target: dict[str, str] = {}
         for branch in self.branches:
-            seen = replace(branch, name="", voices=branch.voices and voices, exchange=branch.exchange and both)
+            seen = replace(
+                branch,
+                name="",
+                voices=branch.voices and voices,
+                exchange=branch.exchange and both,
+                references=branch.references and references,
+            )
             target[branch.name] = kept.setdefault(seen, branch.name)
         sides = AV(self.weights.video if video else None, self.weights.audio if audio else None)
 
@@ -158,7 +204,8 @@ def nava_rule(
         None if text.video is None else weights("video", text.video),
         None if text.audio is None else weights("audio", text.audio),
     )
-    return GuidanceRule((CONDITIONAL, UNCONDITIONAL, MASKED, TIMBRE_FREE), sides)
+    masked = MASKED_VOICELESS if official else MASKED
+    return GuidanceRule((CONDITIONAL, UNCONDITIONAL, masked, TIMBRE_FREE), sides)
 
 
 def check_scale(name: str, scale: float) -> None:

@@ -19,9 +19,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from vivace.models.reuse import BlockMemory
 from vivace.pair import AV, Modality
 from vivace.sampling.flow import add_noise
-from vivace.sampling.guidance import Branch, GuidanceRule
+from vivace.sampling.guidance import Branch, Guidance, Moment
+from vivace.sampling.guidance_shaping import Shaping
 from vivace.sampling.schedules import Table
 from vivace.sampling.solvers import Solver
 
@@ -34,11 +36,31 @@ class SamplingCancelledError(Exception):
 
 
 class Network(Protocol):
-    """What predicts the velocity (NavaTransformer)."""
+    """What predicts the velocity (NavaTransformer). `memory` is passed only where blocks may be left out."""
 
     def __call__(
-        self, latents: AV[Tensor], timesteps: AV[Tensor], context: Any, exchange: bool = True
+        self,
+        latents: AV[Tensor],
+        timesteps: AV[Tensor],
+        context: Any,
+        exchange: bool = True,
+        memory: BlockMemory | None = None,
     ) -> AV[Tensor]: ...
+
+
+class Devices(Protocol):
+    """Several devices that make one clip, each running this loop (`vivace.pipelines.parallel`)."""
+
+    def own(self, branches: Sequence[Branch]) -> tuple[Branch, ...]:
+        """Those of a rule's branches that this device evaluates."""
+
+    def gathered(
+        self, predictions: Mapping[str, AV[Tensor]], branches: Sequence[Branch], like: AV[Tensor]
+    ) -> dict[str, AV[Tensor]]:
+        """The predictions of all branches, each of the shape and dtype of `like`, from those of this device's own."""
+
+    def agreed(self, value: float) -> float:
+        """One of the devices' values, the same on all that share a sequence."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +90,7 @@ def denoise(
     network: Network,
     noise: AV[Tensor],
     contexts: Mapping[str, Any],
-    rule: GuidanceRule,
+    rule: Guidance,
     table: Table,
     solver: Solver,
     *,
@@ -76,6 +98,9 @@ def denoise(
     policy: GivenPolicy = "held",
     patch_size: Sequence[int] = (1, 2, 2),
     together: bool = True,
+    cache: float = 0.0,
+    devices: Devices | None = None,
+    shaping: Shaping | None = None,
     on_step: Callable[[Step], AV[Tensor] | None] | None = None,
 ) -> AV[Tensor]:
     """Noise to latents.
@@ -83,12 +108,16 @@ def denoise(
     Args:
         noise: video [B, C, T, H, W] and audio [B, L, C], float32; an absent side is not generated.
         contexts: per branch name what `encode_context` gave for its text and voices.
-        rule: which branches run and how they are mixed.
+        rule: which branches run and how they are mixed, at every step alike or by a schedule.
         table, solver: of the same noise levels; the solver is fresh.
         given: what is known of each side.
         patch_size: of the network's video tokens (t, h, w).
         together: evaluate branches that differ only in their context as one batch; otherwise one after another, which
             needs less memory and gives the same numbers up to rounding.
+        cache: leave the network's blocks out while their input has changed by less than this (`BlockMemory`), clip by
+            clip, so that a clip does not depend on its neighbours; 0 never. First and last step are always evaluated.
+        devices: those that share the work; `contexts` then needs this one's own branches only.
+        shaping: limits how far guidance departs from the plain prediction.
         on_step: called after each step; may return other latents to go on with, or raise `SamplingCancelledError`.
 
     Returns:
@@ -98,14 +127,31 @@ def denoise(
     # A side that is known to its end is shown, never stepped: it costs no guidance branch and comes back as it is.
     moving = frozenset(m for m, _ in noise.items() if not _is_whole(given.get(m)))
     latents = noise.map(lambda x: x.float())
-    groups = _grouped(rule.needed(), contexts, together)
+    clips = len(next(iter(noise.items()))[1])
+    known_groups: dict[tuple[Branch, ...], list[_Group]] = {}
+
+    def groups_of(branches: tuple[Branch, ...]) -> list[_Group]:
+        if branches not in known_groups:
+            groups = _grouped(branches if devices is None else devices.own(branches), contexts, together)
+            if cache > 0:
+                groups = _by_clip(groups, clips, cache, None if devices is None else devices.agreed)
+            known_groups[branches] = groups
+        return known_groups[branches]
+
     for index in range(table.steps):
-        latents = _with_given(latents, noise, given, policy, float(table.sigmas[index]))
-        times = AV(*(_timesteps(m, latents, given, policy, float(table.timesteps[index]), patch_size) for m in _SIDES))
-        predictions: dict[str, AV[Tensor]] = {}
-        for group in groups:
-            predictions.update(_evaluate(network, group, latents, times))
-        velocity = _only(moving, rule.combine(predictions))
+        sigma = float(table.sigmas[index])
+        active = rule.at(Moment(index, table.steps, sigma))
+        branches = active.needed(plain=shaping is not None)
+        latents = _with_given(latents, noise, given, policy, sigma)
+        now = float(table.timesteps[index])
+        times = AV(*(_timesteps(m, latents, given, policy, now, patch_size, m in moving) for m in _SIDES))
+        predictions = _predictions(network, groups_of(branches), latents, times, last=index == table.steps - 1)
+        if devices is not None:
+            predictions = devices.gathered(predictions, branches, latents)
+        velocity = active.combine(predictions)
+        if shaping is not None:
+            velocity = shaping.shaped(velocity, predictions[active.branches[0].name], latents, sigma)
+        velocity = _only(moving, velocity)
         stepped = solver.step(velocity, _only(moving, latents), index)
         latents = AV(*(stepped.get(m) if m in moving else latents.get(m) for m in _SIDES))
         if on_step is not None:
@@ -130,11 +176,13 @@ _SIDES: tuple[Modality, Modality] = ("video", "audio")
 
 
 class _Group(NamedTuple):
-    """Branches that are evaluated as one batch."""
+    """Branches that are evaluated as one batch, of all clips or of some."""
 
     names: tuple[str, ...]
     context: Any
     exchange: bool
+    clips: slice = slice(None)
+    memory: BlockMemory | None = None
 
 
 def _grouped(branches: Sequence[Branch], contexts: Mapping[str, Any], together: bool) -> list[_Group]:
@@ -149,15 +197,45 @@ def _grouped(branches: Sequence[Branch], contexts: Mapping[str, Any], together: 
     return groups
 
 
+def _by_clip(
+    groups: Sequence[_Group], clips: int, cache: float, agree: Callable[[float], float] | None
+) -> list[_Group]:
+    """The same evaluations with a memory for each clip."""
+    split = []
+    for group in groups:
+        for clip in range(clips):
+            rows = [branch * clips + clip for branch in range(len(group.names))]
+            context = group.context if clips == 1 else group.context.select(rows)
+            own = slice(clip, clip + 1)
+            split.append(group._replace(context=context, clips=own, memory=BlockMemory(cache, agree)))
+    return split
+
+
+def _predictions(
+    network: Network, groups: Sequence[_Group], latents: AV[Tensor], times: AV[Tensor], last: bool
+) -> dict[str, AV[Tensor]]:
+    parts: dict[str, list[AV[Tensor]]] = {}
+    for group in groups:
+        if group.memory is not None:
+            group.memory.obliged = last
+        for name, prediction in _evaluate(network, group, latents, times).items():
+            parts.setdefault(name, []).append(prediction)
+    return {name: _joined(clips) for name, clips in parts.items()}
+
+
+def _joined(clips: Sequence[AV[Tensor]]) -> AV[Tensor]:
+    return clips[0] if len(clips) == 1 else clips[0].map(lambda *parts: torch.cat(parts), *clips[1:])
+
+
 def _evaluate(network: Network, group: _Group, latents: AV[Tensor], times: AV[Tensor]) -> dict[str, AV[Tensor]]:
     count = len(group.names)
-    if count == 1:
-        return {group.names[0]: network(latents, times, group.context, exchange=group.exchange)}
+    options: dict[str, Any] = {} if group.memory is None else {"memory": group.memory}
 
     def repeated(x: Tensor) -> Tensor:
-        return x.repeat(count, *(1 for _ in x.shape[1:]))
+        own = x[group.clips]
+        return own if count == 1 else own.repeat(count, *(1 for _ in x.shape[1:]))
 
-    out = network(latents.map(repeated), times.map(repeated), group.context, exchange=group.exchange)
+    out = network(latents.map(repeated), times.map(repeated), group.context, exchange=group.exchange, **options)
     parts = {modality: side.chunk(count) for modality, side in out.items()}
     return {
         name: AV(**{modality: chunks[k] for modality, chunks in parts.items()}) for k, name in enumerate(group.names)
@@ -186,6 +264,7 @@ def _timesteps(
     policy: GivenPolicy,
     timestep: float,
     patch_size: Sequence[int],
+    moving: bool,
 ) -> Tensor | None:
     """[B] where nothing is known, else one per token with 0 at known tokens. [B, tokens]"""
     x, part = latents.get(modality), given.get(modality)
@@ -193,7 +272,7 @@ def _timesteps(
         return None
     if part is None or policy == "noised":
         return torch.full((len(x),), timestep, device=x.device)
-    if _is_whole(part):
+    if not moving:
         return torch.zeros(len(x), device=x.device)
     known = part.known.to(x.device).expand(x.shape)
     # A token is known where its whole patch is; known parts are made of whole patches, so one corner tells.

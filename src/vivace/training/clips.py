@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from vivace.timeline import Timeline
-from vivace.world import render_audio, render_video, sample_scene, variety_audio, variety_video
+from vivace.world import Scene, render_audio, render_video, sample_scene, variety_audio, variety_video
 
 # Sound is rendered this many pictures past the clip's end, so that the audio codec's last token is encoded with the
 # context that it has everywhere else, and nothing is mirrored or cut at the edge.
@@ -69,6 +69,14 @@ class ClipPlan:
     @property
     def id(self) -> str:
         return f"{self.content}-{self.split}-{self.index:07d}"
+
+    def scene(self, seconds: float) -> Scene:
+        """What a clip of this length shows."""
+        return sample_scene(self.seed, self.split, kind=self.kind, seconds=seconds)
+
+    def columns(self) -> dict[str, Any]:
+        """What the index says of this sort of clip alone."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -139,10 +147,10 @@ def render_clip(plan: ClipPlan) -> RenderedClip:
         audio = variety_audio(plan.seed, longer.samples, longer.sample_rate)
         row["kind"] = "variety"
     else:
-        scene = sample_scene(plan.seed, plan.split, kind=plan.kind, seconds=float(timeline.seconds))
+        scene = plan.scene(float(timeline.seconds))
         video = render_video(scene, timeline, plan.height, plan.width)
         audio = render_audio(scene, longer)
-        row |= {"kind": scene.kind, "scene": scene.to_json()}
+        row |= {"kind": scene.kind, "scene": scene.to_json(), **plan.columns()}
     return RenderedClip(plan, video, to_int16(audio), row)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,12 +13,16 @@ import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from torch import Tensor, nn
 
-from vivace.conditioning.voices import recording, speaker_vectors
+from vivace.conditioning.text import SPEECH_START
+from vivace.conditioning.voices import Recording, recording, speaker_vectors
 from vivace.data.fingerprint import weights_hash
 from vivace.data.shards import MAX_BYTES, ShardHeader, ShardReader, ShardWriter
+from vivace.errors import VivaceError
 from vivace.models.codecs import encode_audio, encode_video
+from vivace.training.character_clips import CharacterSource, TakePlan, plan_takes
 from vivace.training.clips import ClipPlan, SceneSource, from_int16, plan_clips, render_clip
 from vivace.training.codec_files import load_codecs, load_speaker_encoder
+from vivace.training.low_side import LowSide, low_latents
 from vivace.training.workers import available_workers, clip_progress, ordered_map
 from vivace.world import Scene, voice_references
 from vivace.world.speech import SPEECH_RATE
@@ -33,7 +38,10 @@ class ClipFolder(BaseModel):
 
 
 def _source_kind(source: Any) -> str:
-    return "folder" if isinstance(source, ClipFolder) or (isinstance(source, dict) and "folder" in source) else "scenes"
+    for kind, key, model in (("folder", "folder", ClipFolder), ("characters", "characters", CharacterSource)):
+        if isinstance(source, model) or (isinstance(source, dict) and key in source):
+            return kind
+    return "scenes"
 
 
 class EncodeRecipe(BaseModel):
@@ -44,13 +52,19 @@ class EncodeRecipe(BaseModel):
     unit: Literal["encode"]
     output: Path
     source: Annotated[
-        Annotated[ClipFolder, Tag("folder")] | Annotated[SceneSource, Tag("scenes")], Discriminator(_source_kind)
-    ] = Field(description="a folder of clips, or what to render")
+        Annotated[ClipFolder, Tag("folder")]
+        | Annotated[SceneSource, Tag("scenes")]
+        | Annotated[CharacterSource, Tag("characters")],
+        Discriminator(_source_kind),
+    ] = Field(description="a folder of clips, or what to render; characters come with references")
     vae: Path = Field(description="folder of the video codec")
     audio_vae: Path = Field(description="folder of the audio codec")
     store: Literal["fp16", "bf16", "fp32"] = Field(default="fp16", description="type of the stored latents")
     speaker_encoder: Path | None = Field(
         default=None, description="folder of the speaker encoder; speaker vectors are stored where it is given"
+    )
+    low: LowSide | None = Field(
+        default=None, description="store also latents of small pictures of each clip made large, for a refiner"
     )
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
@@ -99,16 +113,34 @@ class _Encoder:
                 grid = dict(zip(("latent_frames", "latent_height", "latent_width"), video.shape[2:], strict=True))
                 tensors = {"video": video[place].clone(), "audio": audio[place].clone()}
                 if self.speaker_encoder is not None:
-                    tensors["speakers"] = self._speakers(row)
+                    tensors["speakers"] = self._speakers(row, clips[index][3])
+                job = jobs[index]
+                if isinstance(job, TakePlan):
+                    tensors["references"] = self._references(job)
+                if self.recipe.low is not None:
+                    tensors["low"] = low_latents(self.recipe.low, self.vae, name, row, clips[index][2]).to(video.dtype)
                 results[index] = (name, tensors, row | grid)
         return [results[index] for index in range(len(clips))]
 
-    def _speakers(self, row: dict[str, Any]) -> Tensor:
-        """A vector for each speech span, from other words of the same voice. [spans, dim] float32"""
+    def _speakers(self, row: dict[str, Any], audio: np.ndarray) -> Tensor:
+        """A vector for each speech span, from other words of the same voice in a scene of the world, and from the span
+        itself in a curated clip, int16 [2, N]; zeros where it is too short to tell. [spans, dim] float32"""
         assert self.speaker_encoder is not None
-        references = voice_references(Scene.from_json(row["scene"])) if row.get("scene") else []
-        heard = [recording(sound, SPEECH_RATE, f"Reference of {row['seed']}") for sound in references]
+        heard: list[Recording | None]
+        if row.get("scene"):
+            references = voice_references(Scene.from_json(row["scene"]))
+            heard = [recording(sound, SPEECH_RATE, f"Reference of {row['seed']}") for sound in references]
+        else:
+            heard = recordings_of(row, audio)
         return speaker_vectors(self.speaker_encoder, heard, self.speaker_encoder.dim, self.recipe.device).cpu()
+
+    def _references(self, plan: TakePlan) -> Tensor:
+        """Latents of the pictures of who is to be seen. [R, C, h, w]"""
+        device, store = torch.device(self.recipe.device), DTYPES[self.recipe.store]
+        pictures = torch.from_numpy(np.stack(plan.pictures())).to(device).permute(0, 3, 1, 2)[:, :, None]
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            latents = encode_video(self.vae, pictures.float() / 127.5 - 1)
+        return latents[:, :, 0].to(store).cpu().clone()
 
     def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor, Tensor]:
         """[B, T, H, W, 3], [B, 2, N] -> [B, C, t, h, w], [B, L, D]"""
@@ -118,6 +150,22 @@ class _Encoder:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             video = encode_video(self.vae, pictures)
         return video.to(store).cpu(), encode_audio(self.audio_vae, waveform, tokens).to(store).cpu()
+
+
+def recordings_of(row: dict[str, Any], audio: np.ndarray) -> list[Recording | None]:
+    """The speech spans of a curated clip as its row gives their times; None where that says nothing of a voice."""
+    spans = json.loads(row.get("speech") or "[]")
+    if not spans:
+        return [None] * str(row.get("caption", "")).count(SPEECH_START)
+    rate = row["samples"] / row["seconds"]
+    mono = from_int16(audio).mean(axis=0)
+    heard: list[Recording | None] = []
+    for start, end in spans:
+        try:
+            heard.append(recording(mono[round(start * rate) : round(end * rate)], round(rate)))
+        except VivaceError:
+            heard.append(None)
+    return heard
 
 
 _encoder: _Encoder | None = None
@@ -133,12 +181,14 @@ def _encode(jobs: list[int] | list[ClipPlan]) -> list[tuple[str, dict[str, Tenso
     return _encoder.encode(jobs)
 
 
-def _jobs(source: ClipFolder | SceneSource) -> list[Any]:
+def _jobs(source: ClipFolder | SceneSource | CharacterSource) -> list[Any]:
     if isinstance(source, SceneSource):
         return list(plan_clips(source))
+    if isinstance(source, CharacterSource):
+        return list(plan_takes(source))
     rows = ShardReader(source.folder, "clips").rows
     # Clips of the codecs' training that are no scenes have no caption to learn from.
-    return [index for index, row in enumerate(rows) if row["content"] == "scene"]
+    return [index for index, row in enumerate(rows) if row["content"] in ("scene", "curated")]
 
 
 def encoded_clips(
@@ -170,6 +220,7 @@ def run_encode(recipe: EncodeRecipe, run: Path) -> dict[str, float]:
             "codecs": {name: weights_hash(codec) for name, codec in codecs.items()},
             "source": recipe.source.model_dump(mode="json"),
             "store": recipe.store,
+            **({} if recipe.low is None else {"low": recipe.low.model_dump(mode="json")}),
         },
     )
     writer = ShardWriter(recipe.output, header, recipe.shard_bytes)

@@ -15,9 +15,12 @@ from transformers import ByT5Tokenizer
 from vivace.data.fingerprint import weights_hash
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
+from vivace.models.alive import AliveTransformer
 from vivace.models.nava import NavaTransformer
-from vivace.pipelines.capabilities import Capabilities
+from vivace.pipelines.alive import AlivePipeline
+from vivace.pipelines.capabilities import AliveCapabilities, Capabilities
 from vivace.pipelines.nava import NavaPipeline
+from vivace.training.alive import AliveRecipe
 from vivace.training.checkpoint import load_weights
 from vivace.training.codec_files import check_codecs, load_codecs, load_speaker_encoder, load_vocoder
 from vivace.training.joint import JointRecipe, build_text_encoder
@@ -25,6 +28,11 @@ from vivace.training.validate import scheduler_of
 
 # Of a run these are its record; checkpoints, samples and TensorBoard's binary log stay behind.
 RECORD = ("recipe.json", "recipe-history.jsonl", "metrics.jsonl")
+# By the unit that trained it: recipe, transformer, pipeline and what it can do.
+KINDS: dict[str, tuple[type[JointRecipe], Any, Any, Any]] = {
+    "joint": (JointRecipe, NavaTransformer, NavaPipeline, Capabilities),
+    "alive": (AliveRecipe, AliveTransformer, AlivePipeline, AliveCapabilities),
+}
 
 
 class ExportRecipe(BaseModel):
@@ -33,7 +41,7 @@ class ExportRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     unit: Literal["export"]
-    run: Path = Field(description="run folder of the unit joint")
+    run: Path = Field(description="run folder of the unit joint or alive")
     step: int | None = Field(default=None, ge=0, description="a checkpoint that is kept; the newest when absent")
     vae: Path
     audio_vae: Path
@@ -52,13 +60,16 @@ def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
     """
     checkpoint = find_checkpoint(recipe.run, recipe.step)
     trained = read_recipe(recipe.run)
+    _, transformers, pipelines, abilities = KINDS[trained.unit]
+    if trained.unit == "alive" and recipe.speaker_encoder is not None:
+        raise VivaceError("An Alive model takes no voices; remove speaker_encoder.")
     codecs: dict[str, nn.Module] = dict(
         zip(("vae", "audio_vae"), load_codecs(recipe.vae, recipe.audio_vae), strict=True)
     )
     if recipe.speaker_encoder is not None:
         codecs["speaker_encoder"] = load_speaker_encoder(recipe.speaker_encoder)
     expected = ShardReader(trained.validation.latents, "latents").header.metadata["codecs"]
-    if "speaker_encoder" in expected and recipe.speaker_encoder is None:
+    if trained.unit == "joint" and "speaker_encoder" in expected and recipe.speaker_encoder is None:
         raise VivaceError("The run learned voices; name the speaker_encoder that its latents were made with.")
     check_codecs(codecs, expected)
     text_encoder = build_text_encoder(trained.text_encoder)
@@ -67,7 +78,7 @@ def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
         **{name: weights_hash(codec) for name, codec in codecs.items()},
         "text_encoder": weights_hash(text_encoder),
     }
-    transformer = NavaTransformer(**{**trained.transformer, "trained_with": hashes})
+    transformer = transformers(**{**trained.transformer, "trained_with": hashes})
     transformer.load_state_dict(load_weights(checkpoint, "transformer", ema=True))
     parts = {
         **codecs,
@@ -77,8 +88,8 @@ def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
     }
     for part in parts.values():
         nn.Module.to(part, torch.bfloat16)  # diffusers' own `to` warns of parts to keep in float32; there are none
-    scheduler = scheduler_of(Capabilities.read(recipe.capabilities).preset_named(None))
-    pipeline = NavaPipeline(tokenizer=ByT5Tokenizer(), scheduler=scheduler, capabilities=recipe.capabilities, **parts)
+    scheduler = scheduler_of(abilities.read(recipe.capabilities).preset_named(None))
+    pipeline = pipelines(tokenizer=ByT5Tokenizer(), scheduler=scheduler, capabilities=recipe.capabilities, **parts)
     temporary = recipe.output.with_name(f".{recipe.output.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)
     pipeline.save_pretrained(temporary, max_shard_size="15MB")
@@ -112,13 +123,13 @@ def read_recipe(run: Path) -> JointRecipe:
     """The recipe that a run was last trained with.
 
     Raises:
-        VivaceError: the folder is not a run of the unit joint.
+        VivaceError: the folder is not a run of such a unit.
     """
     path = run / "recipe.json"
     data = json.loads(path.read_text()) if path.is_file() else {}
-    if data.get("unit") != "joint":
-        raise VivaceError(f"Folder {str(run)!r} is not a run of the unit 'joint'; name one that is.")
-    return JointRecipe.model_validate(data)
+    if data.get("unit") not in KINDS:
+        raise VivaceError(f"Folder {str(run)!r} is not a run of the unit {' or '.join(KINDS)}; name one that is.")
+    return KINDS[data["unit"]][0].model_validate(data)
 
 
 def copy_record(run: Path, target: Path) -> None:

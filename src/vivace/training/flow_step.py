@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,11 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from transformers import ByT5Tokenizer
 
-from vivace.conditioning.text import encode_prompts
+from vivace.conditioning.text import encode_prompts, speech_spans
+from vivace.models.alive import AliveTransformer
+from vivace.models.alive_context import AliveContext, ClipConditions
 from vivace.models.nava import NavaContext, NavaTransformer, grid_of
 from vivace.pair import AV
 from vivace.sampling.flow import Times, add_noise, sample_from_table, sample_logit_normal, velocity_target
 from vivace.sampling.schedules import train_table
+from vivace.timeline import Timeline, as_rate
 from vivace.training.tasks import Stream, clean_mask, noisy_part, show_clean, stream, token_timesteps
 from vivace.world import Scene, caption
 
@@ -66,29 +70,76 @@ def caption_of(row: dict[str, Any], rng: np.random.Generator) -> str:
 
 
 def encode_captions(
-    transformer: NavaTransformer,
+    transformer: NavaTransformer | AliveTransformer,
     text_encoder: nn.Module,
     tokenizer: ByT5Tokenizer,
     captions: Sequence[str],
     dropped: Sequence[bool] | np.ndarray,
     voices: Sequence[Tensor] | None = None,
-) -> NavaContext:
-    """The context of a batch; a dropped sample has no text and no voices."""
+    mute: Sequence[bool] | np.ndarray | None = None,
+) -> NavaContext | AliveContext:
+    """The context of a batch; a dropped sample has no text and no voices.
+
+    Args:
+        voices: of the speech spans, for NAVA.
+        mute: which samples are not told by itself what is said, for Alive; None is none.
+    """
     prompts = [None if drop else text for text, drop in zip(captions, dropped, strict=True)]
     encoded = encode_prompts(text_encoder, tokenizer, prompts, transformer.config.text_len)
+    if isinstance(transformer, AliveTransformer):
+        silent = [False] * len(prompts) if mute is None else mute
+        said = [" ".join(speech_spans(p)) if p and not m else "" for p, m in zip(prompts, silent, strict=True)]
+        words = encode_prompts(text_encoder, tokenizer, [text or None for text in said], transformer.config.text_len)
+        return transformer.encode_context(encoded.features, words.features)
+    assert isinstance(transformer, NavaTransformer)
     if voices is None:
         return transformer.encode_context(encoded.features)
     heard = [voice[:0] if drop else voice for voice, drop in zip(voices, dropped, strict=True)]
     return transformer.encode_context(encoded.features, heard, encoded.marker_positions)
 
 
+def with_conditions(
+    context: NavaContext | AliveContext, clean: AV[Tensor], known: AV[int], fps: float | str
+) -> NavaContext | AliveContext:
+    """An Alive context with the times of a batch's clips, and with their known pictures; NAVA's as it is.
+
+    Args:
+        clean, known: as in `flow_errors`, both sides present in `clean`. fps: pictures per second.
+    """
+    if isinstance(context, NavaContext):
+        return context
+    assert clean.video is not None
+    timeline = Timeline(frames=Timeline.temporal_stride * (clean.video.shape[2] - 1) + 1, fps=as_rate(fps))
+    seconds = AV(timeline.latent_frame_times(), timeline.audio_token_times())
+    clip = ClipConditions(seconds.map(lambda s: torch.from_numpy(s).to(context.text.device)))
+    if known.video:
+        mask = clean_mask(known.video, clean.video).to(clean.video)[:, None, None].expand(1, 1, -1, 1, 1)
+        clip = replace(clip, condition=clean.video, mask=mask)
+    return context.with_clip(clip)
+
+
+def with_references(context: AliveContext, pictures: Sequence[Tensor]) -> AliveContext:
+    """An Alive context whose samples are shown references.
+
+    Args:
+        pictures: latents [R, C, h, w] of each sample's references, which may be none; all of one size.
+    """
+    most = max(map(len, pictures))
+    if not most:
+        return context
+    padded = torch.stack([torch.cat((x, x.new_zeros(most - len(x), *x.shape[1:]))) for x in pictures])
+    counts = torch.tensor([len(x) for x in pictures], device=padded.device)
+    given = torch.arange(most, device=padded.device) < counts[:, None]
+    return context.with_clip(replace(context.clip, references=padded, given=given))
+
+
 def flow_errors(
-    transformer: NavaTransformer,
+    transformer: NavaTransformer | AliveTransformer,
     clean: AV[Tensor],
     noise: AV[Tensor],
     times: AV[Times],
     known: AV[int],
-    context: NavaContext,
+    context: NavaContext | AliveContext,
     exchange: bool,
 ) -> AV[Tensor]:
     """Each sample's mean squared velocity error in float32 over the positions that are generated.
@@ -113,7 +164,8 @@ def flow_errors(
         return token_timesteps(t.timesteps.to(x.device), mask, per_position)
 
     inputs = shown.map(noised, noise, times, masks)
-    output = transformer(inputs, shown.map(told, times, masks), context, exchange=exchange)
+    network: nn.Module = transformer
+    output: AV[Tensor] = network(inputs, shown.map(told, times, masks), context, exchange=exchange)
 
     def error(v: Tensor, x: Tensor, n: Tensor, mask: Tensor) -> Tensor:
         wrong = noisy_part(v.float() - velocity_target(x, n), mask)

@@ -166,7 +166,7 @@ class JointObjective:
         self.tokenizer = ByT5Tokenizer()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(stream(recipe.seed, Stream.INITIAL).integers(2**62)))
-            self.transformer = NavaTransformer(**recipe.transformer)
+            self.transformer: Any = self.build_transformer()
             self.text_encoder = build_text_encoder(recipe.text_encoder)
         if recipe.start_from is not None:
             for name, module in self.modules().items():
@@ -183,6 +183,9 @@ class JointObjective:
         seed, steps = self.recipe.seed, stage.steps * accumulate if stage.sorted else 0
         names = [pick_task(stage.tasks, seed, first + step).name for step in range(steps)]
         return Feed(stage.sources, names, seed + number)
+
+    def build_transformer(self) -> nn.Module:
+        return NavaTransformer(**self.recipe.transformer)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"transformer": self.transformer, "text_encoder": self.text_encoder}
@@ -234,14 +237,18 @@ class JointObjective:
         """The weighted sum as "loss", and each modality's mean squared velocity error, unweighted."""
         ready = self.prepared(step)
         clean, noise = (pair.map(lambda x: x.to(self.device)) for pair in (ready.batch.latents, ready.noise))
-        context = encode_captions(
-            self.transformer, self.text_encoder, self.tokenizer, ready.captions, ready.dropped, ready.voices
-        )
+        context = self.context(ready, step)
         errors = flow_errors(self.transformer, clean, noise, ready.times, ready.known, context, ready.exchange)
         coefficients = AV(ready.stage.video_weight, ready.stage.audio_weight)
         terms = errors.map(lambda error, t, c: c * (error * t.weights.to(error)).mean(), ready.times, coefficients)
         parts: dict[str, Tensor] = {modality: error.mean() for modality, error in errors.items()}
         return {"loss": torch.stack([term for _, term in terms.items()]).sum(), **parts}
+
+    def context(self, ready: Prepared, step: int) -> Any:
+        """What the transformer reads at a micro-step."""
+        return encode_captions(
+            self.transformer, self.text_encoder, self.tokenizer, ready.captions, ready.dropped, ready.voices
+        )
 
     def validate(self, step: int) -> dict[str, float]:
         """Held-out losses; where the recipe asks for samples, also clips in the run's folder and their sync figures."""

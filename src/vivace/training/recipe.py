@@ -11,12 +11,15 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from vivace.errors import VivaceError
+from vivace.training.alive import AliveRecipe, run_alive
 from vivace.training.audio_codec import AudioCodecRecipe, run_audio_codec
 from vivace.training.encode import EncodeRecipe, run_encode
 from vivace.training.export import ExportRecipe, run_export
 from vivace.training.joint import JointRecipe, run_joint
 from vivace.training.latent_scale import LatentScaleRecipe, run_latent_scale
 from vivace.training.recogniser import RecogniserRecipe, run_recogniser
+from vivace.training.refiner import RefinerRecipe, run_refiner
+from vivace.training.refiner_export import RefinerExportRecipe, run_refiner_export
 from vivace.training.render import RenderRecipe, run_render
 from vivace.training.speaker import SpeakerRecipe, run_speaker
 from vivace.training.video_codec import VideoCodecRecipe, run_video_codec
@@ -32,7 +35,10 @@ Recipe = Annotated[
     | RecogniserRecipe
     | VoiceJudgeRecipe
     | JointRecipe
-    | ExportRecipe,
+    | AliveRecipe
+    | RefinerRecipe
+    | ExportRecipe
+    | RefinerExportRecipe,
     Field(discriminator="unit"),
 ]
 RUNNERS: dict[type, Callable[[Any, Path], dict[str, float]]] = {
@@ -45,7 +51,10 @@ RUNNERS: dict[type, Callable[[Any, Path], dict[str, float]]] = {
     RecogniserRecipe: run_recogniser,
     VoiceJudgeRecipe: run_voice_judge,
     JointRecipe: run_joint,
+    AliveRecipe: run_alive,
+    RefinerRecipe: run_refiner,
     ExportRecipe: run_export,
+    RefinerExportRecipe: run_refiner_export,
 }
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Recipe)
 UNITS = (
@@ -58,7 +67,10 @@ UNITS = (
     "recogniser",
     "voice-judge",
     "joint",
+    "alive",
+    "alive-refiner",
     "export",
+    "export-refiner",
 )
 
 
@@ -104,7 +116,11 @@ def _first_problem(error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     first = problems[0]
     # The first place is the unit by which the recipe's type was chosen; it stands in no file.
-    key = ".".join(str(part) for part in first["loc"][1:] if part not in ("folder", "scenes") or len(first["loc"]) <= 2)
+    key = ".".join(
+        str(part)
+        for part in first["loc"][1:]
+        if part not in ("folder", "scenes", "characters") or len(first["loc"]) <= 2
+    )
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     match first["type"]:
         case "extra_forbidden":

@@ -36,6 +36,9 @@ class Stream(IntEnum):
     TIMBRE = 7
     INITIAL = 8
     BEGINNING = 9
+    SPEECH = 10
+    REFERENCE = 11
+    DEGRADATION = 12
 
 
 def stream(seed: int, name: Stream, *key: int) -> np.random.Generator:
@@ -123,6 +126,22 @@ def dropped_texts(count: int, rate: float, seed: int, step: int) -> np.ndarray:
     condition that depends on the batch would make the rate depend on its size.
     """
     return stream(seed, Stream.TEXT, step).random(count) < rate
+
+
+def dropped_speech(count: int, rate: float, seed: int, step: int) -> np.ndarray:
+    """Which samples of a batch are not told what is said beside their text. bool [count]"""
+    return stream(seed, Stream.SPEECH, step).random(count) < rate
+
+
+def dropped_pairs(count: int, rate: float, seed: int, step: int) -> np.ndarray:
+    """Which samples of a batch lose text and references together. bool [count]"""
+    return stream(seed, Stream.REFERENCE, step, 1).random(count) < rate
+
+
+def shown_references(counts: Sequence[int], rate: float, seed: int, step: int) -> list[int]:
+    """How many of its references each sample of a batch is shown: none at `rate`, else from one to all it has."""
+    draws = stream(seed, Stream.REFERENCE, step).random((len(counts), 2))
+    return [0 if drop < rate else 1 + int(share * count) for count, (drop, share) in zip(counts, draws, strict=True)]
 
 
 def exchanges(rate: float, seed: int, step: int) -> bool:

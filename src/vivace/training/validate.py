@@ -16,13 +16,14 @@ from transformers import ByT5Tokenizer
 from vivace.data.latents import ordered_batches
 from vivace.data.shards import ShardReader
 from vivace.media import Clip, contact_sheet, write_clip, write_png
+from vivace.models.alive import AliveTransformer
 from vivace.models.nava import NavaTransformer
 from vivace.pair import AV
 from vivace.pipelines.nava import NavaPipeline
 from vivace.sampling.flow import Times
-from vivace.sampling.presets import Preset, Scale
+from vivace.sampling.presets import Preset, Scale, Steps
 from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
-from vivace.training.flow_step import caption_of, draw_noise, encode_captions, flow_errors
+from vivace.training.flow_step import caption_of, draw_noise, encode_captions, flow_errors, with_conditions
 from vivace.training.tasks import Stream, Task, stream
 from vivace.world import caption_with_attributes, sample_scene
 
@@ -37,7 +38,7 @@ JOINT_STATES = ("generated", "generated", True)
 
 @torch.no_grad()
 def held_out_losses(
-    transformer: NavaTransformer,
+    transformer: NavaTransformer | AliveTransformer,
     text_encoder: nn.Module,
     tokenizer: ByT5Tokenizer,
     reader: ShardReader,
@@ -63,17 +64,19 @@ def held_out_losses(
         if moved.voices is not None and any(not task.voices for task in others.values()):
             silent = [torch.zeros_like(voice) for voice in moved.voices]
             mute = encode_captions(transformer, text_encoder, tokenizer, captions, [False] * len(captions), silent)
+        fps = moved.rows[0]["fps"]
+        plain = with_conditions(context, moved.latents, AV(0, 0), fps)
         for place, level in enumerate(LEVELS):
             sigmas = torch.full((len(captions),), level)
             times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
             noise = draw_noise(moved.latents, SEED, number, place)
-            errors = flow_errors(transformer, moved.latents, noise, times, AV(0, 0), context, exchange=True)
+            errors = flow_errors(transformer, moved.latents, noise, times, AV(0, 0), plain, exchange=True)
             for modality, error in errors.items():
                 for key in (modality, f"{modality}@{level}"):
                     sums.setdefault(key, []).extend(error.tolist())
             for task in others.values() if level in TASK_LEVELS else ():
-                known = task.known(moved.latents, moved.rows[0]["fps"], stream(SEED, Stream.BEGINNING, number))
-                seen = context if task.voices else mute
+                known = task.known(moved.latents, fps, stream(SEED, Stream.BEGINNING, number))
+                seen = with_conditions(context if task.voices else mute, moved.latents, known, fps)
                 errors = flow_errors(transformer, moved.latents, noise, times, known, seen, exchange=True)
                 for modality, error in errors.items():
                     sums.setdefault(f"{task.name}/{modality}", []).extend(error.tolist())
@@ -162,7 +165,7 @@ class Sampler:
         return clips
 
 
-def scheduler_of(preset: Preset) -> SchedulerMixin:
+def scheduler_of(preset: Steps) -> SchedulerMixin:
     """diffusers' object that says the same as a preset's solver and shift, for the scheduler folder."""
     if preset.solver == "unipc":
         return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=preset.shift)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from vivace.world.voices import Voice
@@ -15,6 +15,9 @@ class Character:
 
     x: of the head's middle, in [-1, 1] of the picture's width. y: of its middle, in the central square.
     size: half the head's width in lengths of the shorter picture side.
+    accessory: "cap", "headband", "earrings" or none; accent: its colour.
+    pattern: of the clothes, "striped", "collared" or plain. turn: of the head, -1 left to 1 right of us.
+    light: where it comes from, -1 left to 1 right.
     """
 
     person: str  # a key of `voices.PERSONS`
@@ -30,6 +33,14 @@ class Character:
     clothes: str
     voice: Voice
     manner: int  # seed of blinking and swaying
+    accessory: str = ""
+    accent: str = ""
+    pattern: str = ""
+    turn: float = 0.0
+    light: float = 0.0
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Character) if field.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -49,10 +60,20 @@ class Talk:
     lines: tuple[Line, ...]
 
 
-def talk_from(fields: Mapping[str, Any] | None) -> Talk | None:
-    """The talk that `dataclasses.asdict` took apart."""
-    if fields is None:
+def plain_talk(talk: Talk) -> dict[str, Any]:
+    """The talk as plain values; what a character has at its default is left out, so that old scenes stay as written."""
+    values = asdict(talk)
+    values["characters"] = [
+        {name: value for name, value in entry.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
+        for entry in values["characters"]
+    ]
+    return values
+
+
+def talk_from(stored: Mapping[str, Any] | None) -> Talk | None:
+    """The talk that `plain_talk` took apart."""
+    if stored is None:
         return None
-    characters = (Character(**{**entry, "voice": Voice(**entry["voice"])}) for entry in fields["characters"])
-    lines = (Line(entry["speaker"], tuple(entry["words"]), entry["start"]) for entry in fields["lines"])
+    characters = (Character(**{**entry, "voice": Voice(**entry["voice"])}) for entry in stored["characters"])
+    lines = (Line(entry["speaker"], tuple(entry["words"]), entry["start"]) for entry in stored["lines"])
     return Talk(tuple(characters), tuple(lines))

@@ -20,6 +20,8 @@ MOUTH_HALF_WIDTH = 0.42  # of lips at rest; rounding and spreading change it by 
 MOUTH_REACH = 0.25  # half the height of the widest opening
 _EYE_X, _EYE_Y = 0.40, -0.08
 _SWAY = 0.07
+_TURNED = 0.24  # how far eyes, nose and mouth go aside when the head turns all the way
+_SHADE = 0.16  # how much lighter the side is from which light comes
 
 
 class _Layer:
@@ -128,7 +130,32 @@ def manner(character: Character, times: np.ndarray) -> tuple[np.ndarray, np.ndar
 def mouth_place(character: Character, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The middle of the mouth beside and below (x, y) of the character, in half head widths, each [T]."""
     shift, nod, _ = manner(character, times)
-    return shift, nod + MOUTH_Y
+    return shift + _aside(character), nod + MOUTH_Y
+
+
+def covered(characters: tuple[Character, ...], times: np.ndarray, views: list[View]) -> np.ndarray:
+    """How much of every pixel the characters cover, mouths closed, 0 to 1, float32 [T, H, W]."""
+    shut = [(np.zeros(len(times)), np.zeros(len(times))) for _ in characters]
+    black, white = (
+        np.full((len(times), views[0].height, views[0].width, 3), level, dtype=np.uint8) for level in (0, 255)
+    )
+    for frames in (black, white):
+        draw_characters(frames, characters, shut, times, views)
+    seen_through: np.ndarray = (white.astype(np.float32) - black).mean(axis=-1) / 255
+    return 1 - seen_through
+
+
+def _aside(character: Character) -> float:
+    """How far the features are beside the middle of the head, in half head widths."""
+    return _TURNED * character.turn
+
+
+def _lit(layer: _Layer, character: Character) -> _Layer:
+    """The layer, lighter on the side from which the light comes."""
+    if character.light:
+        layer.pixels[..., :3] *= (1 + _SHADE * character.light * np.clip(layer.x, -1.2, 1.2))[..., None]
+        np.minimum(layer.pixels[..., :3], 255 * layer.pixels[..., 3:], out=layer.pixels[..., :3])
+    return layer
 
 
 def _shaded(colour: Colour, layer: _Layer, amount: float) -> np.ndarray:
@@ -146,11 +173,17 @@ def _body(character: Character, scale: float, depth: float) -> _Layer:
     neck = 0.46 if character.person == "man" else 0.36
     shoulders = layer.inside(box_distance(layer.x, layer.y - 101.6, broad, 100.0, 0.85))
     tone = 1.02 - 0.05 * np.clip(layer.y - 1.6, 0, 3) - 0.10 * np.abs(layer.x / broad) ** 3
+    if character.pattern == "striped":
+        tone = tone - 0.26 * np.clip(np.cos(7.5 * layer.y) / 0.3, 0, 1)
     layer.paint(shoulders, np.clip(np.asarray(clothes) * tone[..., None], 0, 255))
     layer.ellipse(0.0, 1.62, neck + 0.22, 0.34, 0.80 * np.asarray(clothes))
     layer.ellipse(0.0, 1.58, neck + 0.12, 0.27, 0.86 * np.asarray(skin))
     layer.paint(layer.inside(box_distance(layer.x, layer.y - 1.1, neck, 0.62, 0.2)), 0.86 * np.asarray(skin))
-    return layer
+    if character.pattern == "collared":
+        for side in (-1, 1):
+            point = segment_distance(layer.x - side * (neck + 0.26), layer.y - 1.5, -side * neck, 0.62) - 0.10
+            layer.paint(layer.inside(point), 0.5 * np.asarray(clothes) + 120.0)
+    return _lit(layer, character)
 
 
 def _hair(character: Character) -> np.ndarray:
@@ -170,19 +203,40 @@ def _head(character: Character, scale: float) -> _Layer:
     level = (np.abs(x / narrow) ** power + np.abs(y / tall) ** power) ** (1 / power)
     face = layer.inside((level - 1) * 0.95)
     layer.paint(face, _shaded(skin, layer, 0.05))
+    aside = _aside(character)
     if character.beard:
-        cheeks = ellipse_distance(x, y - 0.02, 0.80, 0.46)
+        cheeks = ellipse_distance(x - aside, y - 0.02, 0.80, 0.46)
         layer.paint(face * layer.inside(-cheeks) * layer.inside(0.12 - y), 0.92 * hair)
     else:
         for side in (-1, 1):
-            blush = 0.30 * np.exp(-(((x - side * 0.6) / 0.2) ** 2 + ((y - 0.34) / 0.14) ** 2))
+            blush = 0.30 * np.exp(-(((x - aside - side * 0.6) / 0.2) ** 2 + ((y - 0.34) / 0.14) ** 2))
             layer.paint(blush, 0.5 * skin + np.array([120.0, 50.0, 46.0]))
     _hair_before(layer, character, tall, face)
     _eyes(layer, character)
     nose = 0.10 if character.person == "man" else 0.075
-    layer.ellipse(0.0, 0.24, nose, 0.13, 0.84 * skin)
-    layer.ellipse(-0.02, 0.20, 0.6 * nose, 0.10, 0.97 * skin)
-    return layer
+    layer.ellipse(aside, 0.24, nose, 0.13, 0.84 * skin)
+    layer.ellipse(aside - 0.02, 0.20, 0.6 * nose, 0.10, 0.97 * skin)
+    _accessory(layer, character, tall)
+    return _lit(layer, character)
+
+
+def _accessory(layer: _Layer, character: Character, tall: float) -> None:
+    """What is worn on the head, over hair and face."""
+    if not character.accessory:
+        return
+    colour = np.asarray(COLOURS[character.accent], dtype=np.float32)
+    x, y, aside = layer.x, layer.y, _aside(character)
+    skull = ellipse_distance(x, y + 0.06, 1.07, tall + 0.07)
+    match character.accessory:
+        case "cap":
+            layer.paint(layer.inside(np.maximum(skull, y + 0.50)), _shaded(colour, layer, 0.14))
+            peak = box_distance(x - 1.5 * aside, y + 0.50, 0.80, 0.09, 0.08)
+            layer.paint(layer.inside(peak), 0.7 * colour)
+        case "headband":
+            layer.paint(layer.inside(np.maximum(skull, np.abs(y + 0.62) - 0.10)), _shaded(colour, layer, 0.14))
+        case "earrings":
+            for side in (-1, 1):
+                layer.ellipse(side * 1.02, 0.42, 0.12, 0.16, colour)
 
 
 def _hair_behind(layer: _Layer, character: Character, tall: float) -> None:
@@ -227,8 +281,9 @@ def _eyes(layer: _Layer, character: Character) -> None:
     hair = _hair(character)
     young = character.person == "child"
     half_x, half_y = (0.20, 0.20) if young else (0.19, 0.145)
+    aside = _aside(character)
     for side in (-1, 1):
-        x = side * _EYE_X
+        x = side * _EYE_X + aside
         if character.person == "woman":
             layer.ellipse(x + 0.02 * side, _EYE_Y - 0.035, half_x + 0.035, half_y + 0.02, (38, 28, 30))
         layer.ellipse(x, _EYE_Y, half_x, half_y, (250, 250, 248))
@@ -242,7 +297,7 @@ def _eyes(layer: _Layer, character: Character) -> None:
             ring = np.abs(box_distance(layer.x - x, layer.y - _EYE_Y - 0.01, 0.315, 0.265, 0.16)) - 0.035
             layer.paint(layer.inside(ring), (30, 30, 36))
     if character.glasses:
-        bridge = segment_distance(layer.x + 0.09, layer.y - _EYE_Y + 0.04, 0.18, 0.0) - 0.03
+        bridge = segment_distance(layer.x - aside + 0.09, layer.y - _EYE_Y + 0.04, 0.18, 0.0) - 0.03
         layer.paint(layer.inside(bridge), (30, 30, 36))
 
 
@@ -250,12 +305,13 @@ def _draw_lids(frame: np.ndarray, character: Character, closed: float, column: f
     skin = 0.90 * np.asarray(SKINS[character.skin], dtype=np.float32)
     half_x, half_y = (0.225, 0.22) if character.person == "child" else (0.22, 0.165)
     for side in (-1, 1):
-        box = patch(frame, column + side * _EYE_X * scale, row + _EYE_Y * scale, half_x * scale, half_y * scale)
+        place = side * _EYE_X + _aside(character)
+        box = patch(frame, column + place * scale, row + _EYE_Y * scale, half_x * scale, half_y * scale)
         if box is None:
             continue
         eye = ellipse_distance(box.dx, box.dy, half_x * scale, half_y * scale)
         lid = box.dy - (2 * closed - 1) * half_y * scale
-        box.blend(coverage(np.maximum(eye, lid)), skin)
+        box.blend(coverage(np.maximum(eye, lid)), skin * (1 + _SHADE * character.light * place))
         lash = np.maximum(eye, np.abs(lid + 0.03 * scale) - 0.03 * scale)
         box.blend(coverage(lash), (52, 38, 38))
 
@@ -263,6 +319,7 @@ def _draw_lids(frame: np.ndarray, character: Character, closed: float, column: f
 def _draw_mouth(
     frame: np.ndarray, character: Character, opening: float, width: float, column: float, row: float, scale: float
 ) -> None:
+    column += _aside(character) * scale
     half_x = MOUTH_HALF_WIDTH * (1 + 0.2 * width) * scale
     half_y = (0.018 + (MOUTH_REACH - 0.018) * opening) * scale
     # The upper lip stays, the jaw drops.

@@ -41,14 +41,14 @@ def render_video(scene: Scene, timeline: Timeline, height: int, width: int) -> n
         VivaceError: a side that is not from 32 to 2048 pixels.
     """
     check_size(height, width)
-    return _pictures(scene, timeline.frame_times(), height, width)
+    return pictures_at(scene, timeline.frame_times(), height, width)
 
 
-def _pictures(scene: Scene, times: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The scene's pictures at `times` (seconds, ascending), uint8 RGB [times, height, width, 3]."""
+def pictures_at(scene: Scene, times: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The scene's pictures at `times` (seconds, ascending), uint8 RGB [times, height, width, 3]; sides as checked."""
     if scene.shots:
         shots = [(times[(times >= s.start) & (times < s.end)] - s.start, s.scene) for s in spans(scene, math.inf)]
-        return np.concatenate([_pictures(shown, within, height, width) for within, shown in shots if len(within)])
+        return np.concatenate([pictures_at(shown, within, height, width) for within, shown in shots if len(within)])
     views = [view_at(scene, float(time), height, width) for time in times]
     frames = np.empty((len(times), height, width, 3), dtype=np.uint8)
     if scene.landscape is not None:

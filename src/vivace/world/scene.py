@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.world.cast import Talk, talk_from
+from vivace.world.cast import Talk, plain_talk, talk_from
 
 WORLD_VERSION = 1
 KINDS: tuple[str, ...] = ("impacts", "drum", "bell", "woodblock", "xylophone")
@@ -180,6 +180,8 @@ def _plain(scene: Scene) -> dict[str, Any]:
     for item in dataclasses.fields(Scene):
         if item.default is not dataclasses.MISSING and getattr(scene, item.name) == item.default:
             del values[item.name]
+    if scene.talk is not None:
+        values["talk"] = plain_talk(scene.talk)
     if scene.shots:
         values["shots"] = [{"start": shot.start, "scene": _plain(shot.scene)} for shot in scene.shots]
     return values

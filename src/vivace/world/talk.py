@@ -33,9 +33,9 @@ def draw_talk(rng: np.random.Generator, split: str, seconds: float, two: bool | 
     """One or two characters and their lines, which fit `seconds`; `two` None draws the number of characters."""
     if two is None:
         two = bool(rng.random() < TWO_SHARE)
-    characters = _pair(rng, split) if two else (_character(rng, split, float(rng.uniform(-0.3, 0.3)), False),)
+    characters = _pair(rng, split) if two else (draw_character(rng, split, float(rng.uniform(-0.3, 0.3)), False),)
     while True:
-        lines = _lines(rng, split, characters, seconds)
+        lines = draw_lines(rng, split, characters, seconds)
         # With two in the picture usually both speak, yet not always: then the silent one must keep the mouth shut.
         if lines and (not two or len({line.speaker for line in lines}) == 2 or rng.random() < 0.25):
             return Talk(characters, lines)
@@ -43,12 +43,12 @@ def draw_talk(rng: np.random.Generator, split: str, seconds: float, two: bool | 
 
 def draw_talk_beside(rng: np.random.Generator, split: str, seconds: float, side: int, events: list[float]) -> Talk:
     """One character at the left (-1) or right (1), whose lines keep clear of most `events` (seconds)."""
-    character = _character(rng, split, side * float(rng.uniform(0.46, 0.52)), True)
+    character = draw_character(rng, split, side * float(rng.uniform(0.46, 0.52)), True)
     best: tuple[int, tuple[Line, ...]] | None = None
     for _ in range(_TRIES):
         lines: tuple[Line, ...] = ()
         while not lines:
-            lines = _lines(rng, split, (character,), seconds, most=2)
+            lines = draw_lines(rng, split, (character,), seconds, most=2)
         spans = [(line.start, line.start + utterance(line.words, character.voice).seconds) for line in lines]
         covered = sum(start - 0.05 < event < end + 0.05 for event in events for start, end in spans)
         if best is None or covered < best[0]:
@@ -61,12 +61,13 @@ def _pair(rng: np.random.Generator, split: str) -> tuple[Character, Character]:
     """Two who cannot be mistaken for one another, by clothes and by hair or person."""
     places = float(rng.uniform(-0.54, -0.44)), float(rng.uniform(0.44, 0.54))
     while True:
-        left, right = (_character(rng, split, x, True) for x in places)
+        left, right = (draw_character(rng, split, x, True) for x in places)
         if not are_neighbours(left.clothes, right.clothes) and left.hair != right.hair:
             return left, right
 
 
-def _character(rng: np.random.Generator, split: str, x: float, small: bool) -> Character:
+def draw_character(rng: np.random.Generator, split: str, x: float, small: bool) -> Character:
+    """Somebody whose head's middle is at `x`; `small` leaves room for something beside."""
     person = str(rng.choice(list(PERSONS), p=[0.4, 0.4, 0.2]))
     low, high = (0.160, 0.178) if small else (0.185, 0.225)
     size = float(rng.uniform(low, high)) * (0.95 if person == "child" else 1.0)
@@ -101,7 +102,7 @@ def _voice(rng: np.random.Generator, split: str, person: str) -> Voice:
             return voice
 
 
-def _lines(
+def draw_lines(
     rng: np.random.Generator, split: str, characters: tuple[Character, ...], seconds: float, most: int = MOST_LINES
 ) -> tuple[Line, ...]:
     """Lines one after another until their number is reached or the time is used up."""

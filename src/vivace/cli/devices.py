@@ -1,0 +1,84 @@
+"""Several processes, one for each device, that make one clip; started by torchrun."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from vivace.errors import VivaceError
+
+_FORM = re.compile(r"([1-9]\d{0,3})(?:[xX×]([1-9]\d{0,3}))?")
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The processes of this command; the one of rank 0 leads, the others do as it says.
+
+    Args:
+        context: how many share each sequence. branches: how many share the branches of guidance.
+    """
+
+    context: int
+    branches: int
+    rank: int
+
+    def told(self, order: Any = None) -> Any:
+        """What the leader says, on every process; the others need to give nothing."""
+        from vivace.pipelines.parallel import same
+
+        return same(order)
+
+
+def parse_devices(text: str) -> tuple[int, int]:
+    """ "4" -> (4, 1), "4x2" -> (4, 2): devices for each sequence, and for the branches of guidance.
+
+    Raises:
+        VivaceError: anything else.
+    """
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise VivaceError(f"devices {text!r} is not CONTEXT or CONTEXTxBRANCHES; give numbers such as 4 or 4x2.")
+    return int(match[1]), int(match[2] or 1)
+
+
+@contextlib.contextmanager
+def joined(devices: str | None) -> Iterator[Crew | None]:
+    """The crew that this process belongs to, or None where it is alone.
+
+    Args:
+        devices: as typed; None puts all processes that were started on the sequences.
+
+    Raises:
+        VivaceError: no such form, or another number of processes than were started.
+    """
+    started = int(os.environ["WORLD_SIZE"]) if {"WORLD_SIZE", "RANK", "MASTER_ADDR"} <= os.environ.keys() else 1
+    rank = int(os.environ["RANK"]) if started > 1 else 0
+    try:
+        context, branches = (started, 1) if devices is None else parse_devices(devices)
+        if context * branches != started:
+            raise VivaceError(
+                f"{context * branches} devices were asked for and {started} processes are running; "
+                f"start it as: torchrun --nproc-per-node {context * branches} --no-python vivace generate ..."
+            )
+    except VivaceError:
+        if rank:  # one sentence is enough
+            raise typer.Exit(2) from None
+        raise
+    if started == 1:
+        yield None
+        return
+    import torch
+    import torch.distributed as dist
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    yield Crew(context, branches, rank)
+    # Not after an error: the others may be waiting in the middle of something, and torchrun ends them.
+    dist.destroy_process_group()

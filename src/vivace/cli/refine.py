@@ -1,0 +1,179 @@
+"""`vivace refine`: the pictures of a finished clip, larger and cleaner; its sound stays as it is, packet by packet."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vivace.pipelines.refiner import AliveRefinerPipeline
+
+DEFAULT_REFINER = "nano-alive-refiner"
+TAG = "vivace-refined"
+FORMAT = 1
+
+
+def refine(
+    clip: Annotated[Path, typer.Argument(help="The clip, such as one that vivace generated.")],
+    prompt: Annotated[
+        str | None, typer.Option(help="What is seen and heard; the clip's own prompt when it was generated here.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A shipped refiner, or its folder.")] = DEFAULT_REFINER,
+    base: Annotated[
+        str | None, typer.Option(help="Folder of the refiner's base model, if it is not beside the refiner.")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="How much larger each side becomes.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Pixels instead of --scale, of the same shape.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; fewer are faster.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed makes the same pictures; drawn when absent.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the refiner.")] = None,
+    guide: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="text or mutual; may be repeated.")
+    ] = None,
+    degradation: Annotated[
+        float | None, typer.Option(metavar="0..1", help="Share of noise in the start; more invents more.")
+    ] = None,
+    negative: Annotated[str | None, typer.Option(help="What the pictures should keep away from.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file; the clip's name with -refined when absent.")] = None,
+    contact_sheet: Annotated[bool, typer.Option("--contact-sheet", help="Also write a picture of the clip.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")] = False,
+) -> None:
+    """Make a clip's pictures larger and cleaner; the sound is copied as it is.
+
+    Example: vivace refine a-red-ball-bounces-7.mp4
+    """
+    from vivace.cli.files import GivenFile
+    from vivace.cli.making import quiet_libraries, step_bar
+    from vivace.cli.options import parse_guides, parse_size
+    from vivace.cli.record import versions, write_record
+    from vivace.media import contact_sheet as draw_sheet
+    from vivace.media import read_clip, write_pictures_over_sound, write_png
+    from vivace.pipelines.folder import REFINERS, find_model, folder_hash
+    from vivace.timeline import MAX_SECONDS
+
+    start = time.perf_counter()
+    width, height = parse_size(size) if size is not None else (None, None)
+    guides = dict(parse_guides(guide or ()))
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    source = GivenFile.named("clip", clip)
+    path = clip.with_name(f"{clip.stem}-refined.mp4") if output is None else output
+    if path.suffix.lower() != ".mp4":
+        raise VivaceError(f"Output {str(path)!r} does not end in .mp4; refined clips are written as .mp4.")
+    if path.resolve() == clip.resolve():
+        raise VivaceError(f"Output {str(path)!r} is the clip itself; name another file.")
+    said = prompt if prompt is not None else own_prompt(clip)
+    folder = find_model(model, kinds=REFINERS)
+    given = read_clip(clip, at_most=MAX_SECONDS + 1)
+    quiet_libraries()
+    pipeline = _loaded(folder, base)
+    plan = pipeline.plan(
+        given,
+        said,
+        negative_prompt=negative,
+        scale=scale,
+        width=width,
+        height=height,
+        num_inference_steps=steps,
+        preset=preset,
+        guides=guides,
+        degradation=degradation,
+        seed=seed,
+    )
+    loaded = time.perf_counter()
+    with step_bar(plan.preset.steps, True) as advance:
+        out = pipeline.run(plan, on_step=lambda _: advance())
+    record = {
+        "format": FORMAT,
+        "clip": source.to_json(),
+        "prompt": said,
+        "model": str(folder.resolve()),
+        "model_hash": folder_hash(folder),
+        "seed": seed,
+        "latents_sha256": pictures_hash(out.latents.video),
+        "settings": {
+            "width": plan.width,
+            "height": plan.height,
+            "frames": len(out.frames),
+            "fps": str(out.fps),
+            "degradation": plan.degradation,
+            "negative": plan.negative,
+            "branches": [branch.name for branch in plan.rule.needed()],
+            **plan.preset.model_dump(mode="json", exclude={"negative_video", "negative_audio"}),
+        },
+        "timeline": dataclasses.asdict(out.timeline) | {"fps": str(out.timeline.fps)},
+        "versions": versions(),
+        "device": str(pipeline.device),
+        "timings": {"load": loaded - start, **out.seconds_spent},
+    }
+    tags = {"title": said or clip.stem, TAG: json.dumps(record, ensure_ascii=False, separators=(",", ":"))}
+    source.check("clip")  # what is copied is the sound of the very file that was refined
+    write_pictures_over_sound(path, out.frames, out.fps, clip, tags)
+    write_record(path, record)
+    sheet = path.with_suffix(".png") if contact_sheet else None
+    if sheet is not None:
+        write_png(sheet, draw_sheet(out.frames, out.fps, out.audio, out.audio_sample_rate, title=said or clip.stem))
+    _report(path, sheet, plan.notes, seed, time.perf_counter() - start, record, as_json)
+
+
+def pictures_hash(latents: Tensor | None) -> str:
+    """SHA-256 of the latents' bytes: equal for clips that are the same before any file format."""
+    assert latents is not None
+    return hashlib.sha256(latents.float().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def own_prompt(clip: Path) -> str:
+    """What a clip's record says that it shows; nothing where it has none."""
+    from vivace.cli.record import read_record
+
+    try:
+        record = read_record(clip)
+    except VivaceError:
+        return ""
+    request: dict[str, Any] = record["request"]
+    return str(record.get("rewriting", {}).get("prompt") or request["prompt"])
+
+
+def _loaded(folder: Path, base: str | None) -> AliveRefinerPipeline:
+    import torch
+
+    from vivace.pipelines.refiner import AliveRefinerPipeline
+
+    pipeline = AliveRefinerPipeline.from_pretrained(folder, base=base)
+    return pipeline.to("cuda") if torch.cuda.is_available() else pipeline
+
+
+def _report(
+    path: Path, sheet: Path | None, notes: list[str], seed: int, seconds: float, record: dict[str, Any], as_json: bool
+) -> None:
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
+    if as_json:
+        entries = {
+            "path": str(path),
+            "seed": seed,
+            "seconds": round(seconds, 3),
+            "contact_sheet": None if sheet is None else str(sheet),
+            "record": str(path.with_suffix(".json")),
+            "notes": notes,
+        }
+        print(json.dumps(entries, ensure_ascii=False))
+        return
+    spent = f"sampling {record['timings']['sampling']:.1f} s, decoding {record['timings']['decoding']:.1f} s"
+    size = f"{record['settings']['width']}x{record['settings']['height']}"
+    print(f"{path}  {size}  seed {seed}  {seconds:.1f} s ({spent})")
+    if sheet is not None:
+        print(sheet)

@@ -1,0 +1,322 @@
+"""AlivePipeline: from a prompt, and pictures of who is to be seen, to a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
+from torch import Tensor
+
+from vivace.conditioning.first_frame import as_picture, fit_image
+from vivace.conditioning.given import encode_pictures
+from vivace.conditioning.text import check_prompt, encode_prompts, speech_spans
+from vivace.errors import VivaceError
+from vivace.media import Clip
+from vivace.models.alive import AliveTransformer
+from vivace.models.alive_context import AliveContext, ClipConditions
+from vivace.models.vocoder import IstftVocoder
+from vivace.pair import AV
+from vivace.perception.faces import faces_in
+from vivace.perception.thresholds import thresholds
+from vivace.pipelines.capabilities import AliveCapabilities
+from vivace.pipelines.clip_pipeline import (
+    ClipPipeline,
+    ClipPlan,
+    check_count,
+    load_offloaded,
+    seeds_for,
+)
+from vivace.pipelines.materials import Materials, Modalities, arrange
+from vivace.sampling.guidance import Branch, Guidance
+from vivace.sampling.loop import Given
+from vivace.sampling.mutual_presets import MutualPreset
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlivePlan(ClipPlan):
+    """A call's settings, checked.
+
+    references: pictures uint8 [H, W, 3] of who is to be seen, of each prompt.
+    """
+
+    preset: MutualPreset
+    references: list[list[np.ndarray]]
+
+
+class Texts(NamedTuple):
+    """Features [n, text_dim] of a text, and of what is spoken in it."""
+
+    whole: Tensor
+    spoken: Tensor
+
+
+class AlivePipeline(ClipPipeline):
+    """Joint audio-video generation with Alive.
+
+    Args:
+        transformer: predicts the velocity of both modalities.
+        text_encoder, tokenizer: UMT5-type encoder and its tokenizer.
+        vae: video codec. audio_vae, vocoder: audio codec.
+        scheduler: holds the schedule's configuration in diffusers' format; steps are our own (`vivace.sampling`).
+        capabilities: section of model_index.json, see `AliveCapabilities`.
+
+    Raises:
+        VivaceError: a transformer that reads more than one text encoder.
+    """
+
+    abilities: AliveCapabilities
+    model_cpu_offload_seq = "text_encoder->transformer->vae->audio_vae->vocoder"
+
+    def __init__(
+        self,
+        transformer: AliveTransformer,
+        text_encoder: Any,
+        tokenizer: Any,
+        vae: AutoencoderKLWan,
+        audio_vae: AutoencoderKLLTX2Audio,
+        vocoder: IstftVocoder | Any,
+        scheduler: Any,
+        capabilities: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if len(transformer.config.text_dims) != 1:
+            raise VivaceError(
+                f"The transformer reads {len(transformer.config.text_dims)} text encoders and a pipeline has one; "
+                "use a model with one."
+            )
+        self.register_modules(
+            transformer=transformer,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            vae=vae,
+            audio_vae=audio_vae,
+            vocoder=vocoder,
+            scheduler=scheduler,
+        )
+        self.abilities = AliveCapabilities.read(capabilities)
+        self.register_to_config(capabilities=capabilities)
+        for name in ("transformer", "text_encoder", "vae", "audio_vae", "vocoder"):
+            getattr(self, name).eval()
+
+    def plan(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str | None = None,
+        seconds: float | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        fps: float | None = None,
+        num_inference_steps: int | None = None,
+        preset: str | MutualPreset | None = None,
+        guides: Mapping[str, float] | None = None,
+        cache: float | None = None,
+        rule: Guidance | None = None,
+        seed: int | Sequence[int] | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        modalities: Modalities = "both",
+        image: Any = None,
+        audio: Clip | Sequence[Clip] | None = None,
+        video: Clip | Sequence[Clip] | None = None,
+        extend: Clip | Sequence[Clip] | None = None,
+        references: Any = None,
+        voices: Sequence[Any] | None = None,
+    ) -> AlivePlan:
+        """Check everything that a user can get wrong and fill in what the model's folder says; nothing is generated.
+
+        Args:
+            seconds: length of the clip; of a continued one, of what is added.
+            negative_prompt: None takes the preset's, "" the null text.
+            guides: scales over the preset's, such as {"text": 4, "mutual.audio": 2}; 1 is the plain prediction.
+            cache: only 0; Alive has no step cache.
+            rule: guidance of one's own instead of the preset's.
+            seed: one for each prompt, or one that the prompts count up from.
+            modalities: which sides the clip has.
+            image: its first picture (uint8 [H, W, 3] or PIL), scaled and cut to the size.
+            audio: a clip whose sound is taken, so that pictures are made for it.
+            video: a clip whose pictures are taken, so that sound is made for them.
+            extend: a clip to continue. Of these four, one for all prompts, or a list with one for each.
+            references: pictures of who is to be seen, one or a list for all prompts, or a list of lists with one for
+                each prompt.
+            voices: none; Alive takes who speaks from the text.
+
+        Raises:
+            VivaceError: any argument out of its range.
+        """
+        can = self.abilities
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        check_count(prompts)
+        if modalities not in ("both", "video", "audio"):
+            raise VivaceError(f"Modalities {modalities!r} are unknown; use both, video or audio.")
+        if any(voice is not None for voice in voices or ()):
+            raise VivaceError(f"{can.name} takes no voices; describe in the prompt who speaks.")
+        arranged = arrange(
+            can,
+            Materials.read(len(prompts), image, audio, video, extend),
+            modalities,
+            seconds=seconds,
+            width=width,
+            height=height,
+            fps=fps,
+            multiple=self.size_multiple,
+            covering=self.timeline,
+        )
+        shown = self._fitted(references, len(prompts), modalities, arranged.width, arranged.height)
+        prompts = [check_prompt(text) for text in prompts]
+        with_video, with_audio = modalities != "audio", modalities != "video"
+        chosen = preset if isinstance(preset, MutualPreset) else can.preset_named(preset)
+        for name in guides or {}:
+            guide = name.partition(".")[0]
+            missing = {
+                "mutual": modalities != "both" and "the clip has one side",
+                "references": not any(shown) and "no references were given",
+            }.get(guide)
+            if missing:
+                raise VivaceError(f"Guide {name!r} has nothing to act on, because {missing}; leave it out.")
+        chosen = chosen.with_guides(guides or {})
+        if num_inference_steps is not None:
+            chosen = chosen.model_copy(update={"steps": num_inference_steps})
+        if cache is not None:
+            chosen = chosen.with_cache(cache)
+        if chosen.cache:
+            raise VivaceError(f"{can.name} is an Alive model, which has no step cache; leave cache out.")
+        chosen.table()  # refuses steps and shifts out of range
+        negative = negative_prompt
+        if negative is None:
+            negative = chosen.negative_video if with_video else chosen.negative_audio
+        rule = rule or chosen.guidance(video=with_video, audio=with_audio, references=any(shown))
+        # A side that is given needs no prediction, and so no branch that only it would need.
+        rule = rule.only(video=with_video and not arranged.video_given, audio=with_audio and not arranged.audio_given)
+        if self.devices is not None:
+            self.devices.own(rule.needed())  # refuses more devices than branches
+            if seed is None and generator is None:
+                raise VivaceError("A clip that several devices make needs a seed that all of them know; give one.")
+        return AlivePlan(
+            prompts=prompts,
+            negative=check_prompt(negative, "The negative prompt") if negative else None,
+            preset=chosen,
+            rule=rule,
+            shaping=chosen.shaping(),
+            seeds=seeds_for(seed, generator, len(prompts)),
+            video=with_video,
+            audio=with_audio,
+            arranged=arranged,
+            references=shown,
+        )
+
+    def _fitted(
+        self, references: Any, count: int, modalities: Modalities, width: int, height: int
+    ) -> list[list[np.ndarray]]:
+        """The references of each prompt at the clip's size.
+
+        Raises:
+            VivaceError: pictures that are none or too small, too many, for another number of prompts, or for a clip
+                without pictures; where the model asks for one face in each, pictures with none or several.
+        """
+        can = self.abilities
+        given = (
+            [] if references is None else list(references) if isinstance(references, (list, tuple)) else [references]
+        )
+        lists = [list(x) for x in given if isinstance(x, (list, tuple))]
+        if lists and (len(lists) != len(given) or len(lists) != count):
+            raise VivaceError(
+                f"{len(given)} lists of references were given for {count} prompts; give one for each, or one for all."
+            )
+        each = lists or [given] * count
+        most = max(map(len, each))
+        if not most:
+            return each
+        if modalities == "audio":
+            raise VivaceError("References show who is to be seen, and only sound is made; leave them out.")
+        if most > can.most_references:
+            able = f"takes up to {can.most_references}" if can.most_references else "has not learned to use any"
+            raise VivaceError(f"{most} references were given and {can.name} {able}; leave some out.")
+        for picture in (picture for row in each for picture in row):
+            size = as_picture(picture).size
+            # Enlarged more than this, a face has lost what tells it from others.
+            if size[0] * 4 < width or size[1] * 4 < height:
+                raise VivaceError(
+                    f"A reference of {size[0]}x{size[1]} is too small for a clip of {width}x{height}; "
+                    f"give one of at least {-(-width // 4)}x{-(-height // 4)}."
+                )
+        fitted = [[fit_image(picture, height, width) for picture in row] for row in each]
+        if can.reference_faces == "drawn":
+            for picture in (picture for row in fitted for picture in row):
+                check_one_face(picture)
+        return fitted
+
+    def _read(self, plan: AlivePlan, device: torch.device) -> dict[str | None, Texts]:
+        """Features of each text that a branch reads, encoded by itself, so that no neighbour changes it."""
+        texts: dict[str | None, Texts] = {}
+        for branch in self._own_branches(plan):
+            for text in self._texts(plan, branch):
+                if text not in texts:
+                    spoken = " ".join(speech_spans(text)) if text else ""
+                    texts[text] = Texts(self._features(text, device), self._features(spoken or None, device))
+        return texts
+
+    def _features(self, text: str | None, device: torch.device) -> Tensor:
+        limit = self.transformer.config.text_len
+        return encode_prompts(self.text_encoder, self.tokenizer, [text], limit).features[0].to(device)
+
+    def _contexts(self, plan: AlivePlan, read: dict[str | None, Texts], given: AV[Given]) -> dict[str, AliveContext]:
+        """The context of every branch that runs here."""
+        device = next(iter(read.values())).whole.device
+        clip = self._conditions(plan, given, device)
+        load_offloaded(self.transformer)
+        made: dict[str, AliveContext] = {}
+
+        def context(branch: Branch) -> AliveContext:
+            if branch.text not in made:
+                texts = [read[text] for text in self._texts(plan, branch)]
+                made[branch.text] = self.transformer.encode_context([t.whole for t in texts], [t.spoken for t in texts])
+            return made[branch.text].with_clip(clip if branch.references else clip.without_references())
+
+        return {branch.name: context(branch) for branch in self._own_branches(plan)}
+
+    def _conditions(self, plan: AlivePlan, given: AV[Given], device: torch.device) -> ClipConditions:
+        """What the clips are shown beside their texts."""
+        timeline = plan.timeline
+        times = AV(timeline.latent_frame_times(), timeline.audio_token_times())
+        clip = ClipConditions(times.map(lambda seconds: torch.from_numpy(seconds).to(device)))
+        if given.video is not None:
+            mask = given.video.known.to(given.video.clean)
+            clip = replace(clip, condition=given.video.clean, mask=mask)
+        if not any(plan.references):
+            return clip
+        there = torch.arange(max(map(len, plan.references)), device=device)
+        counts = torch.tensor([len(row) for row in plan.references], device=device)
+        return replace(clip, references=self._pictured(plan, device), given=there < counts[:, None])
+
+    def _pictured(self, plan: AlivePlan, device: torch.device) -> Tensor:
+        """Latents of the references [B, R, z, h, w], zeros where a prompt has fewer than another."""
+        rows = []
+        with self.at_work("vae"):
+            load_offloaded(self.vae)
+            for row in plan.references:
+                rows.append([encode_pictures(self.vae, [picture[None]], device)[0, :, 0] for picture in row])
+        like = next(latents for row in rows for latents in row)
+        out = like.new_zeros(len(rows), max(map(len, rows)), *like.shape)
+        for sample, pictures in enumerate(rows):
+            for number, latents in enumerate(pictures):
+                out[sample, number] = latents
+        return out
+
+
+def check_one_face(picture: np.ndarray) -> None:
+    """Raises VivaceError unless exactly one drawn face is seen in a picture uint8 [H, W, 3]."""
+    faces = faces_in(picture, thresholds().faces)
+    if not faces:
+        raise VivaceError(
+            "No face was found in a reference; give a picture in which one face is seen from the front, "
+            "a quarter to half as wide as the picture."
+        )
+    if len(faces) > 1:
+        raise VivaceError(f"{len(faces)} faces were found in a reference; give a picture of one person, for each one.")
+
+
+__all__ = ["AlivePipeline", "AlivePlan"]
