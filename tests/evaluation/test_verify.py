@@ -259,9 +259,11 @@ def test_an_unknown_dtype_is_refused(tmp_path):
 def test_a_backend_is_used_or_named_as_the_reason(tmp_path):
     folder = copied(tmp_path, "t2a.safetensors", "weights_A.safetensors")
     assert all_passed(verify_folder(folder, backend="_native_math"))
-    [result] = verify_folder(folder, backend="abacus")
+    [result] = verify_folder(folder, backend="xformers")  # known, and not installed
     assert not result.passed
-    assert "abacus" in result.reason
+    assert "xformers" in result.reason.lower()
+    with pytest.raises(VivaceError, match=r"'abacus' is unknown; use one of .*native"):
+        verify_folder(folder, backend="abacus")
 
 
 def test_one_json_line_tells_every_case(tmp_path, capsys):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vivace.cli import suites
 from vivace.cli.options import DEFAULT_MODEL, parse_guides
 from vivace.errors import VivaceError
 
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
     from vivace.evaluation.world import Generate, Progress
     from vivace.media import Clip
     from vivace.pipelines.capabilities import TaskName
-    from vivace.pipelines.nava import NavaPipeline
+    from vivace.pipelines.clip_pipeline import ClipPipeline
 
 app = typer.Typer(
     name="evaluate",
-    help="Measure a model on held-out prompts of the world, and its codecs on held-out clips.",
+    help="Measure a model, its codecs, or clips of any origin.",
     no_args_is_help=True,
 )
+app.command(epilog="Example: vivace evaluate clips --clips FOLDER --weights weights.toml")(suites.clips)
+app.command(epilog="Example: vivace evaluate alive-style --model nano-nava --count 8")(suites.alive_style)
+app.command(epilog="Example: vivace evaluate verse-bench --data Verse-Bench --protocol nava")(suites.verse_bench)
+app.command(epilog="Example: vivace evaluate seed-tts --data seedtts_testset --language en")(suites.seed_tts)
+app.command(epilog="Example: vivace evaluate javisbench --data JavisBench-mini.csv")(suites.javisbench)
 
 Model = Annotated[str, typer.Option(help="A shipped model or a model folder.")]
 Output = Annotated[Path | None, typer.Option(help="Results folder; named from the model when not given.")]
@@ -89,6 +95,7 @@ def world(
     from vivace.evaluation.tasks import for_task, suits
     from vivace.evaluation.world import evaluate_world
     from vivace.media import write_clip
+    from vivace.sampling.presets import Preset
 
     check_request(split, count)  # before a model is loaded
     check_groups(group or ())
@@ -107,9 +114,11 @@ def world(
     items = [for_task(item, asked) for item in items if suits(item, asked)]
     generators: dict[str, Generate] = {"model": _generator(pipeline, settings, asked)}
     if compare_alignment and asked not in ("t2a", "t2v"):
-        aligned = plan.preset.align is not None and (plan.preset.align.video or plan.preset.align.audio)
-        name, scale = ("without alignment", 0.0) if aligned else ("with alignment", 1.0)
-        generators[name] = _generator(pipeline, settings | {"guides": guides | {"align": scale}}, asked)
+        meeting, off, on = ("align", 0.0, 1.0) if isinstance(plan.preset, Preset) else ("mutual", 1.0, 3.0)
+        scale = getattr(plan.preset, meeting)
+        aligned = scale is not None and (scale.video, scale.audio) != (off, off)
+        name, other = ("without alignment", off) if aligned else ("with alignment", on)
+        generators[name] = _generator(pipeline, settings | {"guides": guides | {meeting: other}}, asked)
     run = Run(
         model=model,
         model_hash=model_hash,
@@ -203,7 +212,7 @@ def _task(name: str) -> TaskName:
     raise VivaceError(f"The task {name!r} is unknown; use one of {', '.join(TASKS)}.")
 
 
-def _generator(pipeline: NavaPipeline, settings: dict[str, Any], task: TaskName) -> Generate:
+def _generator(pipeline: ClipPipeline, settings: dict[str, Any], task: TaskName) -> Generate:
     def generate(items: Sequence[WorldItem]) -> list[Clip]:
         from vivace.evaluation.tasks import given
         from vivace.media import Clip, peak_limited
@@ -224,13 +233,13 @@ def _generator(pipeline: NavaPipeline, settings: dict[str, Any], task: TaskName)
     return generate
 
 
-def _voices(pipeline: NavaPipeline, items: Sequence[WorldItem]) -> dict[str, Any]:
+def _voices(pipeline: ClipPipeline, items: Sequence[WorldItem]) -> dict[str, Any]:
     """A recording for every span of true scenes, where the model has voices."""
     from vivace.conditioning.voices import recording
     from vivace.evaluation.tasks import REFERENCE_RATE, references
 
     spoken = [[recording(sound, REFERENCE_RATE) for sound in references(item)] for item in items]
-    if not pipeline.transformer.config.speaker_dim or not any(spoken):
+    if not pipeline.transformer.config.get("speaker_dim") or not any(spoken):
         return {}
     return {"voices": spoken}
 

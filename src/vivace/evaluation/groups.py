@@ -27,7 +27,7 @@ from vivace.evaluation.sync import sync_metrics
 from vivace.media import Clip
 from vivace.perception.percept import Percept, perceive
 from vivace.perception.senses import perceive_scene, perceive_talk
-from vivace.pipelines.capabilities import Capabilities, names_any
+from vivace.pipelines.capabilities import Abilities, names_any
 from vivace.timeline import Timeline
 from vivace.world import SCENE_PROMPTS, TALK_PROMPTS, Scene, caption_with_attributes, sample_scene
 
@@ -63,7 +63,7 @@ def is_talk(group: str) -> bool:
     return group.startswith("talk-")
 
 
-def groups_of(can: Capabilities) -> tuple[str, ...]:
+def groups_of(can: Abilities[Any]) -> tuple[str, ...]:
     """The groups that a model's folder says it knows; none where it has no vocabulary."""
     known = " ".join(can.vocabulary)
     return tuple(

@@ -29,7 +29,7 @@ def write_summary(folder: Path, run: Run, results: Results, generators: Sequence
         generators: conditions in which a model made the clips, the shipped settings first.
     """
     summary: dict[str, Any] = run.to_json() | {
-        "environment": _environment(),
+        "environment": environment(),
         "detectors": thresholds().provenance,
         "bootstrap": {"draws": DRAWS, "seed": SEED, "over": "items", "level": 0.95},
         "generators": list(generators),
@@ -64,7 +64,8 @@ def _value(conditions: Mapping[str, Mapping[str, Result]], name: str, metric: st
     return None if result is None else result.value
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Versions of what computes."""
     names = ("vivace", "torch", "diffusers", "transformers", "numpy", "scipy")
     return {"python": platform.python_version(), "machine": platform.machine()} | {n: version(n) for n in names}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from diffusers.models.attention_dispatch import AttentionBackendName
 
 from vivace.errors import VivaceError
 from vivace.evaluation.cases import Case, CaseResult, Comparison, not_run, read_case
@@ -58,6 +59,10 @@ def verify_folder(
     path = Path(folder)
     if dtype not in ("fp32", "bf16"):
         raise VivaceError(f"dtype {dtype!r} is unknown; use fp32 or bf16.")
+    known = [name.value for name in AttentionBackendName]
+    if backend is not None and backend not in known:
+        usual = [name for name in known if not name.startswith("_") and not name.endswith("_hub")]
+        raise VivaceError(f"backend {backend!r} is unknown; use one of {', '.join(usual)}.")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:

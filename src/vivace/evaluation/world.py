@@ -17,6 +17,8 @@ from vivace.evaluation.ledger import Ledger, Run
 from vivace.evaluation.metric import ItemMetric, Result, Sample
 from vivace.evaluation.prompts import WorldItem, true_clip
 from vivace.evaluation.references import true_times, voice_refs
+from vivace.evaluation.report.run_report import write_report
+from vivace.evaluation.report.strips import save_strip, strip_path
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, write_summary
 from vivace.evaluation.sync import sync_metrics
 from vivace.evaluation.tasks import judged, measured, task_metrics
@@ -71,7 +73,8 @@ def evaluate_world(
     progress: Progress | None = None,
     keep: Callable[[str, WorldItem, Clip], None] | None = None,
 ) -> dict[str, Any]:
-    """Generate, detect, score; writes items.jsonl while it runs and summary.json and summary.md at its end.
+    """Generate, detect, score; writes items.jsonl and strips/ while it runs, and summary.json, summary.md and
+    report.html at its end.
 
     Args:
         generators: condition -> callable from items to clips; the first is the model as it is shipped, and its clips
@@ -93,6 +96,8 @@ def evaluate_world(
     ledger = Ledger(output, run)
 
     def record(condition: str, item: WorldItem, clip: Clip) -> None:
+        if condition in generators:
+            save_strip(strip_path(output, condition, item.id), clip)  # before its line: a line has its strip
         figures = measured(clip, item, task)
         percept = senses(item.group)(judged(clip, item, task))
         ledger.add(condition, item, percept, item_metrics(item, percept), figures)
@@ -123,7 +128,9 @@ def evaluate_world(
         }
         for group in ("all", *sorted({item.group for item in items}))
     }
-    return write_summary(output, run, results, tuple(generators))
+    summary = write_summary(output, run, results, tuple(generators))
+    write_report(output)
+    return summary
 
 
 def _batches(items: Sequence[WorldItem], size: int) -> Iterator[list[WorldItem]]:

@@ -1,0 +1,424 @@
+"""The suites of `vivace evaluate`: clips that are made for prompts, or brought, and measured by a protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vivace.cli.options import DEFAULT_MODEL, parse_guides
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from vivace.evaluation.suites.run import MakeClips, ModelRun
+    from vivace.evaluation.suites.suite import Suite, SuiteItem
+    from vivace.media import Clip
+    from vivace.pipelines.clip_pipeline import ClipPipeline
+
+Model = Annotated[str, typer.Option(help="A shipped model or a model folder, which makes what is missing.")]
+Clips = Annotated[
+    Path | None, typer.Option(help="A folder with clips ID.mp4 that are there already; then no model is used.")
+]
+Data = Annotated[Path, typer.Option(help="The benchmark's own folder, as its authors give it.")]
+Output = Annotated[Path | None, typer.Option(help="Results folder; named from suite and model when not given.")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE.toml|KEY=PATH", help="Weights of published metrics that you have; repeat."),
+]
+Faces = Annotated[Path | None, typer.Option(help="A folder with face tracks ID.json of your detector, for Sync-C/D.")]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Count missing clips as undefined and go on.")]
+Count = Annotated[int | None, typer.Option(min=1, help="The first so many items of each part; all when not given.")]
+Seconds = Annotated[float | None, typer.Option(help="Length of the clips; the model's when not given.")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")]
+PresetName = Annotated[str | None, typer.Option("--preset", help="Named steps, solver and guides of the model.")]
+Guide = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")]
+Batch = Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What all suites are asked alike; see the options of the same names."""
+
+    model: str = DEFAULT_MODEL
+    clips: Path | None = None
+    output: Path | None = None
+    weights: Sequence[str] = ()
+    faces: Path | None = None
+    allow_missing: bool = False
+    count: int | None = None
+    seconds: float | None = None
+    steps: int | None = None
+    preset: str | None = None
+    guide: Sequence[str] = ()
+    batch: int = 4
+    as_json: bool = False
+
+
+def alive_style(
+    model: Model = DEFAULT_MODEL,
+    part: Annotated[str | None, typer.Option(help="general or character; both when not given.")] = None,
+    language: Annotated[str | None, typer.Option(help="en or zh; both when not given.")] = None,
+    clips: Clips = None,
+    output: Output = None,
+    weights: Weights = None,
+    faces: Faces = None,
+    allow_missing: AllowMissing = False,
+    count: Count = None,
+    seconds: Seconds = None,
+    steps: Steps = None,
+    preset: PresetName = None,
+    guide: Guide = None,
+    batch: Batch = 4,
+    as_json: Json = False,
+) -> None:
+    """264 prompts as people write them and 90 of characters, in English and Chinese, with a profile of 22 dimensions.
+
+    In the style of Alive-Bench, whose prompts and dimensions are unpublished: these are our own.
+    """
+    from vivace.evaluation.suites.alive_style import alive_style_suite
+
+    wanted = Wanted(
+        model,
+        clips,
+        output,
+        weights or (),
+        faces,
+        allow_missing,
+        count,
+        seconds,
+        steps,
+        preset,
+        guide or (),
+        batch,
+        as_json,
+    )
+    run_suite(alive_style_suite(part=part, language=language), wanted)
+
+
+def verse_bench(
+    data: Data,
+    protocol: Annotated[str, typer.Option(help="official, nava or mova: whose figures are reported.")] = "official",
+    prompts: Annotated[
+        Path | None, typer.Option(help="A folder with set1.jsonl ... of rewritten prompts, such as NAVA's.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    clips: Clips = None,
+    output: Output = None,
+    weights: Weights = None,
+    faces: Faces = None,
+    allow_missing: AllowMissing = False,
+    count: Count = None,
+    seconds: Seconds = None,
+    steps: Steps = None,
+    preset: PresetName = None,
+    guide: Guide = None,
+    batch: Batch = 4,
+    as_json: Json = False,
+) -> None:
+    """Verse-Bench: 600 pictures with prompts, by the benchmark's own protocol, NAVA's or MOVA's."""
+    from vivace.evaluation.suites.verse_bench import verse_bench_suite
+
+    wanted = Wanted(
+        model,
+        clips,
+        output,
+        weights or (),
+        faces,
+        allow_missing,
+        count,
+        seconds,
+        steps,
+        preset,
+        guide or (),
+        batch,
+        as_json,
+    )
+    run_suite(verse_bench_suite(data, protocol, prompts), wanted)
+
+
+def seed_tts(
+    data: Data,
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    model: Model = DEFAULT_MODEL,
+    clips: Clips = None,
+    output: Output = None,
+    weights: Weights = None,
+    faces: Faces = None,
+    allow_missing: AllowMissing = False,
+    count: Count = None,
+    seconds: Seconds = None,
+    steps: Steps = None,
+    preset: PresetName = None,
+    guide: Guide = None,
+    batch: Batch = 4,
+    as_json: Json = False,
+) -> None:
+    """Seed-TTS: speech of a given voice and text, sound alone; word errors and similarity."""
+    from vivace.evaluation.suites.seed_tts import seed_tts_suite
+
+    wanted = Wanted(
+        model,
+        clips,
+        output,
+        weights or (),
+        faces,
+        allow_missing,
+        count,
+        seconds,
+        steps,
+        preset,
+        guide or (),
+        batch,
+        as_json,
+    )
+    run_suite(seed_tts_suite(data, language), wanted)
+
+
+def javisbench(
+    data: Data,
+    model: Model = DEFAULT_MODEL,
+    clips: Clips = None,
+    output: Output = None,
+    weights: Weights = None,
+    faces: Faces = None,
+    allow_missing: AllowMissing = False,
+    count: Count = None,
+    seconds: Seconds = None,
+    steps: Steps = None,
+    preset: PresetName = None,
+    guide: Guide = None,
+    batch: Batch = 4,
+    as_json: Json = False,
+) -> None:
+    """JavisBench: 10,140 captions, or the mini list of 1,000."""
+    from vivace.evaluation.suites.javisbench import javisbench_suite
+
+    wanted = Wanted(
+        model,
+        clips,
+        output,
+        weights or (),
+        faces,
+        allow_missing,
+        count,
+        seconds,
+        steps,
+        preset,
+        guide or (),
+        batch,
+        as_json,
+    )
+    run_suite(javisbench_suite(data), wanted)
+
+
+def clips(
+    clips: Annotated[Path, typer.Option(help="A folder with clips of any origin.")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="JSON lines that say what was asked for; without it all clips are measured.")
+    ] = None,
+    output: Output = None,
+    weights: Weights = None,
+    faces: Faces = None,
+    allow_missing: AllowMissing = False,
+    as_json: Json = False,
+) -> None:
+    """Measure clips of any origin, without a model."""
+    from vivace.evaluation.suites.folder import folder_suite
+
+    suite, found = folder_suite(clips, manifest)
+    wanted = Wanted(
+        clips=clips, output=output, weights=weights or (), faces=faces, allow_missing=allow_missing, as_json=as_json
+    )
+    run_suite(suite, wanted, found)
+
+
+def run_suite(suite: Suite, wanted: Wanted, found: dict[str, Path] | None = None) -> None:
+    """Run a suite and tell what came of it.
+
+    Args:
+        found: its clips by id where they are known; else those in `wanted.clips`, or the model makes them.
+
+    Raises:
+        VivaceError: bad input of any kind.
+    """
+    from vivace.evaluation.published import published_metrics
+    from vivace.evaluation.quality_metrics import clip_metrics
+    from vivace.evaluation.suites.folder import clips_of, with_faces
+    from vivace.evaluation.suites.run import evaluate_suite
+
+    if wanted.count is not None:
+        suite = replace(suite, items=_first(suite.items, wanted.count))
+    if wanted.faces is not None:
+        suite = with_faces(suite, wanted.faces)
+    if wanted.clips is not None and found is None:
+        found = clips_of(suite, wanted.clips)
+    published, skipped = published_metrics(_named(wanted.weights))
+    model = None if wanted.clips is not None else _model_run(suite, wanted)
+    origin = Path(wanted.model).name if wanted.clips is None else wanted.clips.resolve().name
+    folder = wanted.output or Path("results") / f"{origin}-{suite.name}"
+    with _progress(wanted.as_json) as progress:
+        summary = evaluate_suite(
+            suite,
+            folder,
+            [*clip_metrics(), *published],
+            skipped,
+            model=model,
+            clips=found,
+            source=origin,
+            allow_missing=wanted.allow_missing,
+            progress=progress,
+        )
+    if wanted.as_json:
+        scores = next(iter(summary["groups"]["all"].values()))
+        line = {
+            "command": f"evaluate {suite.name}",
+            "output": str(folder),
+            "scores": {name: {"value": score["value"], "n": score["n"]} for name, score in scores.items()},
+            "columns": {name: {"value": c["value"], "n": c["n"]} for name, c in summary["columns"].items()},
+            "skipped": sorted({entry["metric"] for entry in summary["skipped"]}),
+            "counted": {name: len(entries) for name, entries in summary["counted"].items()},
+        }
+        print(json.dumps(line))
+    else:
+        _tell(summary, folder)
+
+
+def _named(weights: Sequence[str]) -> dict[str, Path]:
+    """The weights that the user names; those named one by one go before those in files, later before earlier."""
+    from vivace.perception.published.weights import named_weights
+
+    named: dict[str, Path] = {}
+    for entry in weights:
+        if "=" not in entry:
+            named |= named_weights(Path(entry))
+    return named | named_weights(flags=[entry for entry in weights if "=" in entry])
+
+
+def _first(items: Sequence[SuiteItem], count: int) -> tuple[SuiteItem, ...]:
+    taken: dict[str, int] = {}
+    kept = []
+    for item in items:
+        taken[item.group] = taken.get(item.group, 0) + 1
+        if taken[item.group] <= count:
+            kept.append(item)
+    return tuple(kept)
+
+
+def _model_run(suite: Suite, wanted: Wanted) -> ModelRun:
+    from vivace.cli.making import Models
+    from vivace.evaluation.suites.run import ModelRun
+
+    guides = dict(parse_guides(wanted.guide))
+    pipeline, model_hash = Models().load(wanted.model)
+    settings: dict[str, Any] = {
+        "seconds": wanted.seconds,
+        "num_inference_steps": wanted.steps,
+        "preset": wanted.preset,
+        "guides": guides,
+    }
+    if suite.sides == "audio":
+        settings["modalities"] = "audio"
+    plan = pipeline.plan("a clip", **settings)
+    told = {
+        "seconds": float(plan.timeline.seconds),
+        "size": f"{plan.width}x{plan.height}",
+        "preset": plan.preset.model_dump(mode="json"),
+        "first_frames": _shows_first_frames(pipeline) and any("image" in item.files for item in suite.items),
+        "voices": bool(pipeline.transformer.config.get("speaker_dim")),
+    }
+    return ModelRun(_maker(pipeline, settings), wanted.model, model_hash, told, wanted.batch)
+
+
+def _shows_first_frames(pipeline: ClipPipeline) -> bool:
+    try:
+        pipeline.abilities.check_task("ti2av")
+    except VivaceError:
+        return False
+    return True
+
+
+def _maker(pipeline: ClipPipeline, settings: dict[str, Any]) -> MakeClips:
+    pictured = _shows_first_frames(pipeline) and settings.get("modalities") != "audio"
+    voiced = bool(pipeline.transformer.config.get("speaker_dim"))
+
+    def make(items: Sequence[SuiteItem]) -> list[Clip]:
+        from vivace.conditioning.voices import read_voice
+        from vivace.media import Clip, peak_limited, read_image
+
+        given: dict[str, Any] = {}
+        if items[0].seconds is not None:
+            given["seconds"] = min(items[0].seconds, pipeline.abilities.longest_seconds)
+        if pictured and all("image" in item.files for item in items):
+            given["image"] = [read_image(item.files["image"]) for item in items]
+        if voiced and all("voice" in item.files and "<S>" in item.prompt for item in items):
+            given["voices"] = [[read_voice(item.files["voice"])] * item.prompt.count("<S>") for item in items]
+        made: Any = pipeline(
+            [item.prompt for item in items], seed=[item.seed for item in items], **{**settings, **given}
+        )
+        sides = [[None] * len(items) if side is None else side for side in (made.frames, made.audio)]
+        return [
+            Clip(frames, made.fps, None if audio is None else peak_limited(audio), made.audio_sample_rate)
+            for frames, audio in zip(*sides, strict=True)
+        ]
+
+    return make
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """One bar for each thing that is done on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), disable=quiet) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield advance
+
+
+def _tell(summary: dict[str, Any], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if summary["columns"]:
+        table = Table("figure", "value", "n", "made of", title="As published", title_justify="left")
+        for name, column in summary["columns"].items():
+            table.add_row(name, _shown(column), str(column["n"]), column["metric"] or "-")
+        console.print(table)
+    groups = summary["groups"]
+    table = Table("metric", *groups, title=f"{summary['suite']}: {summary['model']}", title_justify="left")
+    scores = {group: next(iter(conditions.values())) for group, conditions in groups.items()}
+    for name in scores["all"]:
+        if any(scores[group][name]["value"] is not None for group in groups):
+            table.add_row(name, *(f"{_shown(scores[group][name])} (n {scores[group][name]['n']})" for group in groups))
+    console.print(table)
+    if summary["dimensions"]:
+        judged = [name for name, dimension in summary["dimensions"].items() if dimension["proxies"]]
+        console.print(f"Of {len(summary['dimensions'])} dimensions {len(judged)} have automatic proxies.")
+    counted = summary["counted"]
+    told = [f"{len(entries)} {name}" for name, entries in counted.items() if entries]
+    console.print(f"{summary['n_items']} items{', ' + ', '.join(told) if told else ''}.")
+    if summary["skipped"]:
+        names = sorted({entry["metric"] for entry in summary["skipped"]})
+        console.print(f"Skipped for want of weights (--weights): {', '.join(names)}.")
+    console.print(f"All figures with intervals, and what each skipped metric needs: {folder / 'summary.md'}")
+
+
+def _shown(figure: dict[str, Any]) -> str:
+    return (
+        "skipped" if figure.get("status") == "skipped" else "-" if figure["value"] is None else f"{figure['value']:.3f}"
+    )

@@ -1,0 +1,273 @@
+"""Two runs or more on the same prompts: which differences are real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vivace.errors import VivaceError
+from vivace.evaluation.paired import PairedDifference, paired_difference
+from vivace.evaluation.results import Results, prompts_hash, read_results
+from vivace.evaluation.votes import holm
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One condition of one run: what is compared.
+
+    Args:
+        name: as shown. results: the run. condition: such as "model".
+    """
+
+    name: str
+    results: Results
+    condition: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First minus second on one metric.
+
+    Args:
+        metric, unit, direction: of the metric. first, second: names of the subjects.
+        paired: over the prompts at which both have a value.
+        only_first, only_second: prompts at which only one of them has a value.
+        adjusted: Holm's p over every test of the comparison.
+    """
+
+    metric: str
+    unit: str
+    direction: str
+    first: str
+    second: str
+    paired: PairedDifference
+    only_first: int
+    only_second: int
+    adjusted: float
+
+    @property
+    def better(self) -> str | None:
+        """The better one where the difference holds after correction, else None."""
+        if self.adjusted >= LEVEL or self.paired.mean == 0:
+            return None
+        return self.first if (self.paired.mean > 0) == (self.direction == "higher") else self.second
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Args:
+    subjects: in the order given. group: of prompts. prompts: that all have. prompts_hash: of these.
+    means: metric -> subject -> mean over its prompts of the metric's own value, and n.
+    differences: every pair of subjects and metric. unpaired: metrics with values for the whole set only, or with
+    fewer than two prompts in common. differing: settings that are not the same in all runs.
+    """
+
+    subjects: tuple[Subject, ...]
+    group: str
+    prompts: int
+    prompts_hash: str
+    means: Mapping[str, Mapping[str, tuple[float, int]]]
+    differences: tuple[Difference, ...]
+    unpaired: tuple[str, ...]
+    differing: Mapping[str, tuple[str, ...]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "subjects": [
+                {
+                    "name": subject.name,
+                    "folder": str(subject.results.folder),
+                    "condition": subject.condition,
+                    "model": subject.results.model,
+                    "model_hash": subject.results.summary.get("model_hash"),
+                }
+                for subject in self.subjects
+            ],
+            "protocol": self.subjects[0].results.protocol,
+            "group": self.group,
+            "prompts": self.prompts,
+            "prompts_sha256": self.prompts_hash,
+            "means": {
+                metric: {name: {"value": value, "n": n} for name, (value, n) in row.items()}
+                for metric, row in self.means.items()
+            },
+            "differences": [
+                {**asdict(entry), "paired": asdict(entry.paired), "better": entry.better} for entry in self.differences
+            ],
+            "unpaired": list(self.unpaired),
+            "differing": {name: list(values) for name, values in self.differing.items()},
+        }
+
+
+def read_subjects(texts: Sequence[str]) -> list[Subject]:
+    """Subjects from FOLDER or FOLDER@CONDITION; the condition is the shipped settings' when it is not given.
+
+    Raises:
+        VivaceError: no results, an unknown condition, the same subject twice.
+    """
+    subjects = []
+    for text in texts:
+        folder, _, condition = text.partition("@") if not Path(text).is_dir() else (text, "", "")
+        results = read_results(Path(folder))
+        known = sorted({name for name, _ in results.rows})
+        chosen = condition or next((name for name in results.generators if name in known), "")
+        if chosen not in known:
+            raise VivaceError(
+                f"{folder} has no prompts under the condition {chosen!r}; use one of {', '.join(known) or 'none'}."
+            )
+        subjects.append((Path(folder).name or str(folder), chosen, results, text))
+    if len({(str(results.folder.resolve()), chosen) for _, chosen, results, _ in subjects}) < len(subjects):
+        raise VivaceError("A run was named twice; give different runs, or conditions of one as FOLDER@CONDITION.")
+    # The shortest names that tell them apart: folder, condition, or what was typed.
+    for names in (
+        [name for name, _, _, _ in subjects],
+        [chosen for _, chosen, _, _ in subjects],
+        [f"{name}@{chosen}" for name, chosen, _, _ in subjects],
+        [text for _, _, _, text in subjects],
+    ):
+        if len(set(names)) == len(subjects):
+            break
+    return [Subject(name, results, chosen) for name, (_, chosen, results, _) in zip(names, subjects, strict=True)]
+
+
+def compare(subjects: Sequence[Subject], *, group: str = "all", metrics: Sequence[str] = ()) -> Comparison:
+    """Every pair of subjects on every metric that has a better end, prompt by prompt.
+
+    A metric's difference is the mean over prompts of the difference of its values for the prompt alone (each prompt
+    counts the same; the summaries pool events). Its interval is a bootstrap over prompts, its p a sign-flip test, and
+    Holm's correction is over all tests of the comparison.
+
+    Args:
+        group: of prompts; "all" as in the summaries. metrics: only these; every one for an empty list.
+
+    Raises:
+        VivaceError: one subject only, other protocols, other prompts, none in common, an unknown metric or group.
+    """
+    if len(subjects) < 2:
+        raise VivaceError("One run cannot be compared; give two or more, or conditions of one as FOLDER@CONDITION.")
+    _same_protocol(subjects)
+    rows = {subject.name: subject.results.of(subject.condition, group) for subject in subjects}
+    shared = _shared_prompts(rows, group)
+    found = {subject.name: _of_prompts(subject, group, shared) for subject in subjects}
+    every = list(dict.fromkeys(name for values in found.values() for name in values))
+    for name in metrics:
+        if name not in every:
+            raise VivaceError(f"No prompt has a value of {name!r}; use some of {', '.join(sorted(every)) or 'none'}.")
+    wanted = [name for name in every if (name in metrics if metrics else _directed(subjects, name))]
+    tests: list[tuple[str, Subject, Subject, PairedDifference]] = []
+    unpaired = [name for name in _whole_set(subjects, group) if name not in every and (not metrics or name in metrics)]
+    for name in wanted:
+        for one, two in combinations(subjects, 2):
+            first, second = found[one.name].get(name, {}), found[two.name].get(name, {})
+            if len(first.keys() & second.keys()) < 2:
+                unpaired += [] if name in unpaired else [name]
+                continue
+            tests.append((name, one, two, paired_difference(first, second)))
+    adjusted = holm([test[3].p_value for test in tests])
+    return Comparison(
+        subjects=tuple(subjects),
+        group=group,
+        prompts=len(shared),
+        prompts_hash=prompts_hash({item_id: rows[subjects[0].name][item_id] for item_id in shared}),
+        means={
+            name: {
+                subject: (float(np.mean(list(values[name].values()))), len(values[name]))
+                for subject, values in found.items()
+                if values.get(name)
+            }
+            for name in wanted
+        },
+        differences=tuple(
+            Difference(
+                name,
+                one.results.direction(name)[1],
+                one.results.direction(name)[0],
+                one.name,
+                two.name,
+                paired,
+                len(found[one.name].get(name, {}).keys() - found[two.name].get(name, {}).keys()),
+                len(found[two.name].get(name, {}).keys() - found[one.name].get(name, {}).keys()),
+                p_value,
+            )
+            for (name, one, two, paired), p_value in zip(tests, adjusted, strict=True)
+        ),
+        unpaired=tuple(unpaired),
+        differing=_differing(subjects),
+    )
+
+
+def _same_protocol(subjects: Sequence[Subject]) -> None:
+    first = subjects[0].results
+    for subject in subjects[1:]:
+        other = subject.results
+        for name, value in first.protocol.items():
+            if other.protocol[name] != value:
+                raise VivaceError(
+                    f"{first.folder} and {other.folder} were measured differently ({name}: {value!r} and "
+                    f"{other.protocol[name]!r}), so they cannot be ranked together; repeat one of them as the other."
+                )
+        old, new = first.versions(), other.versions()
+        for name in sorted(old.keys() & new.keys()):
+            if old[name] != new[name]:
+                raise VivaceError(
+                    f"{first.folder} and {other.folder} define {name} differently (versions {old[name]} and "
+                    f"{new[name]}), so they cannot be ranked together; repeat the older one."
+                )
+
+
+def _shared_prompts(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], group: str) -> list[str]:
+    first, *others = rows.values()
+    shared = sorted(set(first).intersection(*others))
+    if not shared:
+        raise VivaceError(
+            f"The runs have no prompt of the group {group!r} in common; compare runs of the same prompts."
+        )
+    for other in others:
+        for item_id in shared:
+            if prompts_hash({"": first[item_id]}) != prompts_hash({"": other[item_id]}):
+                raise VivaceError(
+                    f"Prompt {item_id} is not the same text in all runs, so they cannot be ranked together; "
+                    "repeat one of them on the prompts of the other."
+                )
+    if not any("value" in entry for row in rows.values() for i in shared for entry in row[i]["metrics"].values()):
+        raise VivaceError("The runs hold no values of single prompts; evaluate them again with this version.")
+    return shared
+
+
+def _of_prompts(subject: Subject, group: str, shared: Sequence[str]) -> dict[str, dict[str, float]]:
+    keep = set(shared)
+    return {
+        metric: {item_id: value for item_id, value in values.items() if item_id in keep}
+        for metric, values in subject.results.values(subject.condition, group).items()
+    }
+
+
+def _directed(subjects: Sequence[Subject], metric: str) -> bool:
+    return any(subject.results.direction(metric)[0] != "none" for subject in subjects)
+
+
+def _whole_set(subjects: Sequence[Subject], group: str) -> list[str]:
+    """Metrics with a better end that the summaries have a value of."""
+    names: dict[str, None] = {}
+    for subject in subjects:
+        scores = subject.results.summary["groups"].get(group, {}).get(subject.condition, {})
+        names |= {n: None for n, score in scores.items() if score["value"] is not None and score["direction"] != "none"}
+    return list(names)
+
+
+def _differing(subjects: Sequence[Subject]) -> dict[str, tuple[str, ...]]:
+    """Settings and seeds that are not the same everywhere: they are what is compared, or a trap."""
+    tables = [
+        {"model_hash": s.results.summary.get("model_hash"), **(s.results.summary.get("settings") or {})}
+        for s in subjects
+    ]
+    names = dict.fromkeys(name for table in tables for name in table)
+    shown = {name: tuple(str(table.get(name)) for table in tables) for name in names}
+    return {name: values for name, values in shown.items() if len(set(values)) > 1}

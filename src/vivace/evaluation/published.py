@@ -1,0 +1,266 @@
+"""Published metrics whose networks the user brings: measured where the weights are named, else reported as skipped.
+
+What a sample must have beside its clip lies in `Sample.refs`: "said", the text that is to be spoken; "audio_prompt",
+the text of the sound; "voice" and "sound", clips with the voice and the true sound to be compared with; "face_tracks",
+a list of `vivace.perception.published.syncnet.FaceTrack`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vivace.evaluation.embedding_scores import avh_score, cosines, javis_score, windows
+from vivace.evaluation.frechet import pair_square_distance
+from vivace.evaluation.lip_sync_distance import lip_sync
+from vivace.evaluation.metric import Direction, ItemMetric, Sample, Undefined, once_per_sample
+from vivace.evaluation.transcripts import characters, error_rate, plain_words, seed_tts_words, verse_bench_words
+from vivace.media import Clip
+from vivace.perception.published.weights import PUBLISHED, MissingWeightsError, locate
+
+if TYPE_CHECKING:
+    from vivace.perception.published.audiobox import Audiobox
+    from vivace.perception.published.clap import Clap
+    from vivace.perception.published.imagebind import ImageBind
+    from vivace.perception.published.speaker import SeedTtsSpeaker, WavlmSpeaker
+    from vivace.perception.published.syncnet import LipVectors
+    from vivace.perception.published.whisper import Whisper
+
+UNVERIFIED = "unverified"  # in the version of a metric whose adapter has never run on the public weights
+FRAME_MS = 40.0  # of SyncNet's 25 pictures per second
+VERSE_BENCH_OFFSET = 14  # frames from which on Verse-Bench leaves a track out
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A metric that is not measured, and what its user would have to bring; it has no value, and not 0.
+
+    Args:
+        metric: its name. key: of the weights, in a settings file and in --weights KEY=PATH.
+        file, source, licence: of the weights. reason: the whole sentence.
+    """
+
+    metric: str
+    key: str
+    file: str
+    source: str
+    licence: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"status": "skipped", **asdict(self)}
+
+
+def published_metrics(named: Mapping[str, Path]) -> tuple[list[ItemMetric], list[Skipped]]:
+    """All published metrics: those whose weights are named and loaded, and those that are skipped.
+
+    Args:
+        named: paths by the keys of `PUBLISHED` (`vivace.perception.published.weights.named_weights`).
+
+    Raises:
+        VivaceError: weights are there and are not those of the network.
+    """
+    metrics: list[ItemMetric] = []
+    skipped: list[Skipped] = []
+    for key, weights in PUBLISHED.items():
+        try:
+            metrics += _built(key, locate(key, named))
+        except MissingWeightsError as missing:
+            skipped += [
+                Skipped(name, key, weights.file, weights.source, weights.licence, str(missing))
+                for name in weights.metrics
+            ]
+    return metrics, skipped
+
+
+def audiobox_metrics(network: Audiobox) -> list[ItemMetric]:
+    """Audiobox's four axes, 1 to 10. Of PC (production complexity) neither end is the better one."""
+    judged = once_per_sample(lambda sample: network(*_sound(sample.clip)))
+    directions: dict[str, Direction] = {"CE": "higher", "CU": "higher", "PC": "none", "PQ": "higher"}
+
+    def metric(axis: str, direction: Direction) -> ItemMetric:
+        return _metric(
+            "audiobox", f"audiobox_{axis.lower()}", lambda sample: judged(sample)[axis], ("sound",), direction
+        )
+
+    return [metric(axis, direction) for axis, direction in directions.items()]
+
+
+def clap_metrics(network: Clap) -> list[ItemMetric]:
+    """The cosine of the sound with its text, and Verse-Bench's distance of the sound from the true one."""
+    heard = once_per_sample(lambda sample: network.of_sound(*_sound(sample.clip)))
+
+    def score(sample: Sample) -> float:
+        return float(cosines(heard(sample), network.of_text(str(sample.refs["audio_prompt"]))))
+
+    def distance(sample: Sample) -> float:
+        return pair_square_distance(heard(sample), network.of_sound(*_sound(sample.refs["sound"])))
+
+    return [
+        _metric("clap", "clap_score", score, ("sound", "ref:audio_prompt")),
+        _metric("clap", "clap_pair_sqdist", distance, ("sound", "ref:sound"), "lower"),
+    ]
+
+
+def transcript_metrics(network: Whisper) -> list[ItemMetric]:
+    """Word and character errors of what Whisper hears; the mean of the utterances' rates."""
+    heard = once_per_sample(
+        lambda sample: network(*_sound(sample.clip), "chinese" if _chinese(_said(sample)) else "english")
+    )
+
+    def metric(name: str, words: Callable[[str], Sequence[str]], chinese: bool = True) -> ItemMetric:
+        def measure(sample: Sample) -> float | Undefined:
+            if not words(_said(sample)):
+                return Undefined("nothing is to be said")
+            if not chinese and _chinese(_said(sample)):
+                return Undefined("Seed-TTS hears Chinese by another network (Paraformer)")
+            return error_rate(words(_said(sample)), words(heard(sample)))
+
+        return _metric("whisper", name, measure, ("sound", "ref:said"), "lower")
+
+    return [
+        metric("wer_seed_tts", seed_tts_words, chinese=False),
+        metric("wer_verse_bench", verse_bench_words),
+        metric("wer_plain", plain_words),
+        metric("cer", characters),
+    ]
+
+
+def speaker_metrics(key: str, network: WavlmSpeaker | SeedTtsSpeaker) -> list[ItemMetric]:
+    """The cosine of the clip's voice with the one that was given."""
+
+    def similarity(sample: Sample) -> float:
+        return float(cosines(network(*_sound(sample.clip)), network(*_sound(sample.refs["voice"]))))
+
+    return [_metric(key, name, similarity, ("sound", "ref:voice")) for name in PUBLISHED[key].metrics]
+
+
+def lip_sync_metrics(network: LipVectors) -> list[ItemMetric]:
+    """Sync-C, Sync-D and the absolute offset, each the mean over the clip's face tracks; and two published quirks.
+
+    `sync_c_verse_bench` drops tracks whose offset is 14 frames or more, `sync_d_mean_of_shifts` takes the mean over the
+    shifts instead of the least.
+    """
+
+    def find(sample: Sample) -> dict[str, float | None] | Undefined:
+        assert sample.clip is not None
+        vectors = [found for track in sample.refs["face_tracks"] if (found := network(sample.clip, track)) is not None]
+        if not vectors:
+            return Undefined("no face track is as long as a window")
+        tracks = [lip_sync(lips, sound) for lips, sound in vectors]
+        near = [track.confidence for track in tracks if abs(track.offset) < VERSE_BENCH_OFFSET]
+        return {
+            "sync_c": float(np.mean([track.confidence for track in tracks])),
+            "sync_d": float(np.mean([track.distance for track in tracks])),
+            "sync_offset_abs": float(np.mean([abs(track.offset) * FRAME_MS for track in tracks])),
+            "sync_c_verse_bench": float(np.mean(near)) if near else None,
+            "sync_d_mean_of_shifts": float(np.mean([track.mean_distance for track in tracks])),
+        }
+
+    found = once_per_sample(find)
+
+    def metric(name: str, direction: Direction, unit: str = "") -> ItemMetric:
+        def measure(sample: Sample) -> float | Undefined:
+            figures = found(sample)
+            if isinstance(figures, Undefined):
+                return figures
+            value = figures[name]
+            return Undefined("every track is off by 14 frames or more") if value is None else value
+
+        return _metric("syncnet", name, measure, ("pictures", "sound", "ref:face_tracks"), direction, unit)
+
+    return [
+        metric("sync_c", "higher"),
+        metric("sync_d", "lower"),
+        metric("sync_offset_abs", "lower", "ms"),
+        metric("sync_c_verse_bench", "higher"),
+        metric("sync_d_mean_of_shifts", "lower"),
+    ]
+
+
+def imagebind_metrics(network: ImageBind) -> list[ItemMetric]:
+    """IB-Score, AVHScore and JavisScore of a clip's pictures and sound."""
+
+    def find(sample: Sample) -> dict[str, float]:
+        clip = sample.clip
+        assert clip is not None
+        assert clip.frames is not None
+        audio, rate = _sound(clip)
+        fps = float(clip.fps)
+        pictures, whole = network.of_pictures(clip.frames), network.of_sound(audio, rate)
+        spans = windows(len(clip.frames) / fps, fps)
+        edges = [(round(first / fps * rate), round(last / fps * rate)) for first, last in spans]
+        sounds = np.stack([network.of_sound(audio[:, start:end], rate) for start, end in edges])
+        return {
+            "ib_score": float(cosines(network.of_video(clip), whole)),
+            "avh_score": avh_score(pictures, whole),
+            "javis_score": javis_score(pictures, sounds, spans),
+        }
+
+    found = once_per_sample(find)
+
+    def metric(name: str) -> ItemMetric:
+        return _metric("imagebind", name, lambda sample: found(sample)[name], ("pictures", "sound"))
+
+    return [metric(name) for name in PUBLISHED["imagebind"].metrics]
+
+
+def _built(key: str, path: Path) -> list[ItemMetric]:
+    """The metrics of one network with the weights at `path`; a network's libraries load only here."""
+    if key == "audiobox":
+        from vivace.perception.published.audiobox import Audiobox
+
+        return audiobox_metrics(Audiobox(path))
+    if key == "clap":
+        from vivace.perception.published.clap import Clap
+
+        return clap_metrics(Clap(path))
+    if key == "whisper":
+        from vivace.perception.published.whisper import Whisper
+
+        return transcript_metrics(Whisper(path))
+    if key == "syncnet":
+        from vivace.perception.published.syncnet import LipVectors
+
+        return lip_sync_metrics(LipVectors(path))
+    if key == "imagebind":
+        from vivace.perception.published.imagebind import ImageBind
+
+        return imagebind_metrics(ImageBind.from_installation(path))
+    from vivace.perception.published.speaker import SeedTtsSpeaker, WavlmSpeaker
+
+    return speaker_metrics(key, WavlmSpeaker(path) if key == "wavlm-sv" else SeedTtsSpeaker(path))
+
+
+def _metric(
+    key: str,
+    name: str,
+    measure: Callable[[Sample], float | Undefined],
+    requires: tuple[str, ...],
+    direction: Direction = "higher",
+    unit: str = "",
+) -> ItemMetric:
+    def record(sample: Sample) -> list[float] | Undefined:
+        value = measure(sample)
+        return value if isinstance(value, Undefined) else [value, 1.0]
+
+    version = "1" if PUBLISHED[key].verified else f"1, {UNVERIFIED}"
+    return ItemMetric(name, record, requires=requires, direction=direction, unit=unit, version=version)
+
+
+def _sound(clip: Clip | None) -> tuple[np.ndarray, int]:
+    assert clip is not None
+    assert clip.audio is not None
+    return clip.audio, clip.sample_rate
+
+
+def _said(sample: Sample) -> str:
+    return str(sample.refs["said"])
+
+
+def _chinese(text: str) -> bool:
+    return any("一" <= sign <= "鿿" for sign in text)

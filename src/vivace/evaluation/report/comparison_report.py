@@ -1,0 +1,144 @@
+"""comparison.md and comparison.html of two runs or more, and comparison.json for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from vivace.evaluation.comparing import Comparison
+from vivace.evaluation.report.charts import Estimate, interval_bars
+from vivace.evaluation.report.page import escape, fold, legend, section, table, write_page
+from vivace.evaluation.report.run_report import (
+    comparison_note,
+    condition_colours,
+    forest_figures,
+    places_of,
+    titled,
+)
+from vivace.media import replacing
+
+_HEAD = ("metric", "first", "second", "difference [95 %]", "n", "p", "p (Holm)", "d", "better")
+
+
+def write_comparison(folder: Path, found: Comparison) -> None:
+    """Write the three files into a folder, each whole or not at all.
+
+    Raises:
+        VivaceError: a path that cannot be written.
+    """
+    texts = {
+        "comparison.json": json.dumps(found.to_json(), indent=1) + "\n",
+        "comparison.md": comparison_markdown(found),
+    }
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    write_page(folder / "comparison.html", _title(found), _lead(found), _sections(found))
+
+
+def comparison_markdown(found: Comparison) -> str:
+    """Both tables, and what was compared."""
+    lines = [f"# {_title(found)}", "", _lead(found), "", "## Each prompt's own value, mean over prompts", ""]
+    lines += _markdown(*_means(found))
+    lines += ["", "## Differences", "", comparison_note(found.prompts), ""]
+    lines += _markdown(_HEAD, _differences(found))
+    if found.unpaired:
+        lines += ["", f"Without values of two common prompts, so not tested: {', '.join(found.unpaired)}."]
+    lines += ["", "## What was compared", ""]
+    lines += _markdown(("name", "folder", "condition", "weights"), _subjects(found))
+    if found.differing:
+        lines += ["", "Settings that differ:", ""]
+        lines += _markdown(
+            ("setting", *(s.name for s in found.subjects)), [(n, *v) for n, v in found.differing.items()]
+        )
+    lines += ["", f"Prompts sha256 {found.prompts_hash}."]
+    return "\n".join(lines) + "\n"
+
+
+def _title(found: Comparison) -> str:
+    return " and ".join(subject.name for subject in found.subjects) + " compared"
+
+
+def _lead(found: Comparison) -> str:
+    protocol = found.subjects[0].results.protocol
+    told = ", ".join(
+        f"{name} {value}" for name, value in protocol.items() if value is not None and name != "perception"
+    )
+    return f"{found.prompts} prompts that all have, of the group {found.group}. Measured by: {told}."
+
+
+def _means(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    names = [subject.name for subject in found.subjects]
+    rows = []
+    for metric, row in found.means.items():
+        direction, unit = found.subjects[0].results.direction(metric)
+        cells = [f"{row[name][0]:.{places_of(unit)}f} n {row[name][1]}" if name in row else "-" for name in names]
+        rows.append((titled(metric, direction, unit), *cells))
+    return ("metric", *names), rows
+
+
+def _differences(found: Comparison) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for entry in found.differences:
+        paired, places = entry.paired, places_of(entry.unit)
+        rows.append(
+            (
+                titled(entry.metric, entry.direction, entry.unit),
+                entry.first,
+                entry.second,
+                f"{paired.mean:+.{places}f} [{paired.low:.{places}f}, {paired.high:.{places}f}]",
+                f"{paired.n} (alone {entry.only_first}, {entry.only_second})",
+                f"{paired.p_value:.3g}",
+                f"{entry.adjusted:.3g}",
+                "-" if paired.effect is None else f"{paired.effect:.2f}",
+                entry.better or "none shown",
+            )
+        )
+    return rows
+
+
+def _subjects(found: Comparison) -> list[tuple[str, ...]]:
+    return [
+        (s.name, str(s.results.folder), s.condition, str(s.results.summary.get("model_hash", ""))[:16])
+        for s in found.subjects
+    ]
+
+
+def _sections(found: Comparison) -> list[str]:
+    names = [subject.name for subject in found.subjects]
+    colours = condition_colours(names)
+    by_unit: dict[str, list[tuple[str, dict[str, Estimate]]]] = {}
+    for metric, row in found.means.items():
+        direction, unit = found.subjects[0].results.direction(metric)
+        bars = {name: Estimate(row[name][0], None, None, row[name][1]) for name in names if name in row}
+        by_unit.setdefault(unit, []).append((titled(metric, direction), bars))
+    charts = [
+        f'<figure class="card"><figcaption>{escape(unit) or "shares and scores"}</figcaption>'
+        f"{interval_bars(rows, colours, places=places_of(unit))}</figure>"
+        for unit, rows in by_unit.items()
+    ]
+    parts = [
+        section("Differences", *forest_figures(found), note=comparison_note(found.prompts)),
+        section(
+            "Each model by itself",
+            legend(colours),
+            *charts,
+            note="The mean over prompts of each prompt's own value; the summaries pool events, so theirs may differ.",
+        ),
+        section(
+            "All numbers", fold("Differences", table(_HEAD, _differences(found))), fold("Means", table(*_means(found)))
+        ),
+    ]
+    if found.unpaired:
+        parts.append(section("Not tested", note=f"Without values of two common prompts: {', '.join(found.unpaired)}."))
+    made = [table(("name", "folder", "condition", "weights"), _subjects(found))]
+    if found.differing:
+        made.append(table(("setting that differs", *names), [(n, *v) for n, v in found.differing.items()]))
+    made.append(f'<p class="note">Prompts sha256 {escape(found.prompts_hash)}.</p>')
+    parts.append(section("What was compared", *made))
+    return parts
+
+
+def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return lines + [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]

@@ -1,0 +1,431 @@
+"""report.html of one run: what its summary and its items tell, as figures; n at every number, and how it was made."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vivace.errors import VivaceError
+from vivace.evaluation.comparing import LEVEL, Comparison, Subject, compare
+from vivace.evaluation.report.charts import (
+    Estimate,
+    ForestRow,
+    Point,
+    confusion,
+    curves,
+    forest,
+    interval_bars,
+)
+from vivace.evaluation.report.page import escape, fold, legend, section, table, tiles, write_page
+from vivace.evaluation.report.strips import draw_strip, load_strip, strip_of, strip_path
+from vivace.evaluation.results import Results, read_results
+from vivace.evaluation.sensitivity import shift_curves, tells_apart
+from vivace.evaluation.summary import CEILING, FLOOR, TRUTH
+from vivace.media import read_clip
+from vivace.perception.percept import percept_from_json
+
+REFERENCES = (CEILING, TRUTH, FLOOR)
+FIRST = ("av_event_f1_50ms", "av_offset_in_window", "av_offset_median_abs", "sound_kind", "colour", "one_object")
+SHOWN = 3  # clips of each end
+MAX_CLIP = 2**20  # bytes of a kept clip that is put into the page
+_PLAYERS = {".mp4": ("video", "video/mp4"), ".wav": ("audio", "audio/wav")}
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html beside the results of a finished run.
+
+    Returns:
+        The file.
+
+    Raises:
+        VivaceError: no finished run in the folder, damaged results, a file that cannot be written.
+    """
+    results = read_results(folder)
+    colours = condition_colours(results.conditions)
+    summary = results.summary
+    title = f"{results.protocol['suite']} benchmark: {results.model}"
+    split = f"{summary['split']} prompts, " if "split" in summary else ""
+    lead = (
+        f"{split}weights {str(summary.get('model_hash') or 'unknown')[:16]}. Values with "
+        "95 % intervals (bootstrap over prompts); n is how many prompts have a value. Press a condition to fade it."
+    )
+    parts = [
+        _tiles(results),
+        _as_published(results),
+        _groups(results, colours),
+        _normalised(results),
+        _between_generators(results),
+        _sensitivity(results, colours),
+        _confusions(results),
+        _clips(results),
+        _undefined(results),
+        _made(results),
+    ]
+    path = folder / "report.html"
+    write_page(path, title, lead, [part for part in parts if part])
+    return path
+
+
+def condition_colours(conditions: Sequence[str]) -> dict[str, str]:
+    """A colour's class for each: references are grey marks, the others take the colours in turn."""
+    made = [name for name in conditions if name not in REFERENCES]
+    return {name: "ref" if name in REFERENCES else f"c{made.index(name) % 6}" for name in conditions}
+
+
+def estimate_of(score: Mapping[str, Any] | None) -> Estimate | None:
+    """A metric's entry of summary.json; None where it has no value."""
+    if score is None or score["value"] is None:
+        return None
+    return Estimate(score["value"], score["ci_low"], score["ci_high"], score["n"])
+
+
+def places_of(unit: str) -> int:
+    return 3 if unit == "" else 1
+
+
+def titled(metric: str, direction: str, unit: str = "") -> str:
+    """A metric's name with its unit and where its better end is."""
+    arrow = {"higher": " ↑", "lower": " ↓"}.get(direction, "")
+    return f"{metric}{f' ({unit})' if unit else ''}{arrow}"
+
+
+def _main_group(results: Results) -> str:
+    groups = results.summary["groups"]
+    return "all" if "all" in groups else next(iter(groups), "all")
+
+
+def _tiles(results: Results) -> str:
+    conditions = results.summary["groups"].get(_main_group(results), {})
+    if not results.generators:
+        return ""
+    scores = conditions.get(results.generators[0], {})
+    names = [name for name in FIRST if name in scores] or [n for n, s in scores.items() if s["direction"] != "none"]
+    entries = []
+    for name in names[:6]:
+        score = scores[name]
+        estimate = estimate_of(score)
+        if estimate is None:
+            continue
+        places = 2 if score["unit"] == "" else 1
+        interval = "" if estimate.low is None else f"[{estimate.low:.{places}f}, {estimate.high:.{places}f}] "
+        beside = [
+            f"{other} {found.value:.{places}f}"
+            for other in (CEILING, FLOOR)
+            if (found := estimate_of(conditions.get(other, {}).get(name))) is not None
+        ]
+        more = f"{interval}n {estimate.n}{' · ' if beside else ''}{' · '.join(beside)}"
+        entries.append((titled(name, score["direction"]), f"{estimate.value:.{places}f} {score['unit']}".strip(), more))
+    return tiles(entries)
+
+
+def _groups(results: Results, colours: Mapping[str, str]) -> str:
+    parts = [legend(colours)]
+    main = _main_group(results)
+    for group, conditions in results.summary["groups"].items():
+        inside = _bars(conditions, colours)
+        if inside:
+            parts.append(fold(group, f'<div class="card">{inside}</div>', opened=group == main))
+    note = (
+        "Bars are what a model made. Grey marks are what it is held against: the true clips (truth), the true clips "
+        "through the codecs (ceiling), the model's pictures with the sound of another of its clips (floor). Arrows "
+        "point to the better end; a figure without one describes."
+    )
+    return section("Figures", *parts, note=note) if len(parts) > 1 else ""
+
+
+def _bars(conditions: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str]) -> str:
+    """One chart for each unit, metrics in the summary's order."""
+    names = list(dict.fromkeys(name for scores in conditions.values() for name in scores))
+    by_unit: dict[str, list[tuple[str, dict[str, Estimate]]]] = {}
+    for name in names:
+        score = next(scores[name] for scores in conditions.values() if name in scores)
+        row = {
+            condition: found
+            for condition in colours
+            if (found := estimate_of(conditions.get(condition, {}).get(name))) is not None
+        }
+        if row:
+            trust = " (unverified)" if "unverified" in str(score.get("version")) else ""
+            by_unit.setdefault(score["unit"], []).append((titled(name + trust, score["direction"]), row))
+    return "".join(
+        f"<figure><figcaption>{escape(unit) or 'shares and scores'}</figcaption>"
+        f"{interval_bars(rows, colours, places=places_of(unit))}</figure>"
+        for unit, rows in by_unit.items()
+    )
+
+
+def _as_published(results: Results) -> str:
+    """A suite's own figures, and its dimensions with what stands for each."""
+    columns: Mapping[str, Any] = results.summary.get("columns") or {}
+    dimensions: Mapping[str, Any] = results.summary.get("dimensions") or {}
+    published = [
+        (name, *_figure(column), str(column.get("metric") or "-"), str(column.get("rule") or ""))
+        for name, column in columns.items()
+    ]
+    profile: list[tuple[str, ...]] = []
+    for name, dimension in dimensions.items():
+        prompts = str(dimension["n_prompts"])
+        profile += [(name, prompts, proxy, *_figure(found)) for proxy, found in dimension["proxies"].items()]
+        profile += [] if dimension["proxies"] else [(name, prompts, str(dimension["judged"]), "-", "0")]
+    parts = []
+    if published:
+        parts.append(section("As published", table(("figure", "value", "n", "made of", "rule"), published, (2,))))
+    if profile:
+        head = ("dimension", "prompts", "proxy", "value", "n")
+        parts.append(section("By dimension", table(head, profile, (1, 4))))
+    return "".join(parts)
+
+
+def _figure(found: Mapping[str, Any]) -> tuple[str, str]:
+    """Value with its interval, and n; why there is none."""
+    if found.get("value") is None:
+        return ("skipped" if found.get("status") == "skipped" else "-"), str(found.get("n", 0))
+    text = f"{found['value']:.3f}"
+    if found.get("ci_low") is not None and found.get("ci_high") is not None:
+        text += f" [{found['ci_low']:.3f}, {found['ci_high']:.3f}]"
+    return text, str(found["n"])
+
+
+def _normalised(results: Results) -> str:
+    group = _main_group(results)
+    found = (results.summary.get("normalised") or {}).get(group) or {}
+    if not found or not results.generators:
+        return ""
+    scores = results.summary["groups"][group][results.generators[0]]
+    rows = [
+        (name, {results.generators[0]: Estimate(value, None, None, scores[name]["n"])}) for name, value in found.items()
+    ]
+    chart = interval_bars(rows, {results.generators[0]: "c0"}, places=2)
+    note = (
+        "0 is what swapped sound reaches by chance, 1 what the codecs let through: (value - floor) / (ceiling - floor)."
+    )
+    return section("Between floor and ceiling", fold("Show", f'<div class="card">{chart}</div>'), note=note)
+
+
+def _between_generators(results: Results) -> str:
+    subjects = [
+        Subject(name, results, name) for name in results.generators if any(made == name for made, _ in results.rows)
+    ]
+    if len(subjects) < 2:
+        return ""
+    try:
+        found = compare(subjects)
+    except VivaceError:
+        return ""  # items of an earlier version, which hold no values of single prompts
+    return section("The same prompts, other settings", *forest_figures(found), note=comparison_note(found.prompts))
+
+
+def comparison_note(prompts: int) -> str:
+    return (
+        f"Mean difference over {prompts} prompts, each counted once, with its 95 % bootstrap interval; p of a "
+        f"sign-flip test, corrected by Holm over every test shown. Filled marks hold at {LEVEL:g}."
+    )
+
+
+def forest_figures(found: Comparison) -> list[str]:
+    """A forest plot for each pair of subjects and each unit."""
+    parts = []
+    pairs = dict.fromkeys((entry.first, entry.second) for entry in found.differences)
+    for first, second in pairs:
+        by_unit: dict[str, list[ForestRow]] = {}
+        for entry in found.differences:
+            if (entry.first, entry.second) == (first, second):
+                paired = entry.paired
+                by_unit.setdefault(entry.unit, []).append(
+                    ForestRow(
+                        titled(entry.metric, entry.direction),
+                        Estimate(paired.mean, paired.low, paired.high, paired.n),
+                        f"p {entry.adjusted:.3g}",
+                        entry.better is not None,
+                    )
+                )
+        for unit, rows in by_unit.items():
+            caption = f"{first} minus {second}{f', {unit}' if unit else ''}"
+            chart = forest(rows, places=places_of(unit))
+            parts.append(f'<figure class="card"><figcaption>{escape(caption)}</figcaption>{chart}</figure>')
+    return parts
+
+
+def _sensitivity(results: Results, colours: Mapping[str, str]) -> str:
+    length = (results.summary.get("settings") or {}).get("seconds")
+    wanted = [name for name in (*results.generators[:1], TRUTH) if name in colours]
+    percepts = {
+        name: {
+            item_id: percept_from_json(dict(row["percept"]))
+            for item_id, row in results.of(name).items()
+            if "percept" in row and {"video", "audio"} <= row["percept"].keys()
+        }
+        for name in wanted
+    }
+    found = {name: shift_curves(seen, float(length)) for name, seen in percepts.items() if len(seen) > 1 and length}
+    if not found:
+        return ""
+    charts, blind = [], []
+    for metric in next(iter(found.values())):
+        lines = {
+            name: [
+                Point(float(shift), estimate)
+                for shift, result in metrics[metric].items()
+                if (estimate := estimate_of(result.to_json())) is not None
+            ]
+            for name, metrics in found.items()
+        }
+        lines = {name: line for name, line in lines.items() if line}
+        if lines:
+            ns = ", ".join(f"{name} n {len(percepts[name])}" for name in lines)
+            charts.append(curves(f"{metric} ({ns})", lines, colours, "sound later by ms"))
+        if TRUTH in found and not tells_apart(found[TRUTH][metric]):
+            blind.append(metric)
+    note = (
+        "What is heard, moved by a known time, and the figures computed again. A model whose curve is flat makes sound "
+        "at moments that have nothing to do with its pictures."
+    )
+    if blind:
+        note += f" On the true clips a shift of 200 ms either way is not told from none by: {', '.join(blind)}."
+    return section("If the sound came earlier or later", f'<div class="columns">{"".join(charts)}</div>', note=note)
+
+
+def _confusions(results: Results) -> str:
+    parts = []
+    for condition in (*results.generators[:1], TRUTH):
+        kinds: Counter[tuple[str, str]] = Counter()
+        floors: Counter[tuple[str, str]] = Counter()
+        for row in results.of(condition).values():
+            expected, percept = row.get("expected") or {}, row.get("percept") or {}
+            asked = _asked_sound(expected)
+            if asked and percept.get("audio"):
+                kinds[asked, percept["audio"].get("kind") or "nothing"] += 1
+            floor = expected.get("floor") or expected.get("surface")
+            if floor and percept.get("video"):
+                floors[str(floor), percept["video"].get("floor") or "none"] += 1
+        for what, counts in (("sound", kinds), ("floor", floors)):
+            if counts:
+                parts.append(confusion(f"{what}, {condition}", counts))
+    note = "Rows are what the prompt states, columns what the blind detectors find; shades are shares of a row."
+    return section("What is taken for what", f'<div class="columns">{"".join(parts)}</div>', note=note) if parts else ""
+
+
+def _asked_sound(expected: Mapping[str, Any]) -> str | None:
+    kind = expected.get("kind")
+    if kind == "impacts":
+        return f"ball on {expected['floor']}" if expected.get("floor") else None
+    return None if kind is None else str(kind)
+
+
+def item_scores(results: Results, condition: str) -> dict[str, tuple[float, int]]:
+    """Item -> mean of its values between 0 and 1 that have a better end (turned where less is better), and how many."""
+    found: dict[str, list[float]] = {}
+    for metric, values in results.values(condition).items():
+        direction, unit = results.direction(metric)
+        if direction == "none" or unit or not all(0 <= value <= 1 for value in values.values()):
+            continue
+        for item_id, value in values.items():
+            found.setdefault(item_id, []).append(value if direction == "higher" else 1 - value)
+    return {item_id: (sum(values) / len(values), len(values)) for item_id, values in found.items()}
+
+
+def _clips(results: Results) -> str:
+    if not results.generators:
+        return ""
+    condition = results.generators[0]
+    scores = item_scores(results, condition)
+    kept = [
+        item_id
+        for item_id in scores
+        if strip_path(results.folder, condition, item_id).is_file() or _kept(results, condition, item_id) is not None
+    ]
+    order = sorted(kept, key=lambda item_id: (-scores[item_id][0], item_id))
+    if not order:
+        return ""
+    best, worst = order[: min(SHOWN, (len(order) + 1) // 2)], order[::-1][: min(SHOWN, len(order) // 2)]
+    parts = []
+    for title, chosen in (("Best", best), ("Worst", worst)):
+        if chosen:
+            parts.append(f"<h3>{title}</h3>")
+            parts += [_clip(results, condition, item_id, scores[item_id]) for item_id in chosen]
+    note = (
+        "Chosen by the mean of a clip's own figures between 0 and 1, of those that have a better end. Orange marks: "
+        "something is seen to hit; blue marks: something begins to sound; dashed lines join what lies within 75 ms."
+    )
+    return section("Best and worst clips", *parts, note=note)
+
+
+def _clip(results: Results, condition: str, item_id: str, score: tuple[float, int]) -> str:
+    row = results.rows[condition, item_id]
+    values = ", ".join(
+        f"{name} {entry['value']:.3g}" for name, entry in row["metrics"].items() if entry.get("value") is not None
+    )
+    clip, stored = _kept(results, condition, item_id), strip_path(results.folder, condition, item_id)
+    seen = load_strip(stored) if clip is None or stored.is_file() else strip_of(read_clip(clip))
+    strip = draw_strip(seen, row.get("percept"))
+    told = f"{item_id}, seed {row.get('seed', '?')}, mean {score[0]:.2f} of {score[1]} figures"
+    return (
+        f'<figure class="card"><figcaption><b>{escape(str(row.get("prompt", "")))}</b>'
+        f'<span class="note">{escape(told)}</span></figcaption>{strip}{_playable(clip)}'
+        f'<p class="note">{escape(values)}</p></figure>'
+    )
+
+
+def _kept(results: Results, condition: str, item_id: str) -> Path | None:
+    """The file of a clip where the run has kept it: by condition, or as a suite does."""
+    clips = results.folder / "clips"
+    places = (folder / f"{item_id}{end}" for folder in (clips / condition.replace(" ", "-"), clips) for end in _PLAYERS)
+    return next((path for path in places if path.is_file()), None)
+
+
+def _playable(path: Path | None) -> str:
+    """The clip itself, where it is small."""
+    if path is None or path.stat().st_size > MAX_CLIP:
+        return ""
+    tag, kind = _PLAYERS[path.suffix]
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f'<{tag} controls loop playsinline preload="metadata" src="data:{kind};base64,{data}"></{tag}>'
+
+
+def _undefined(results: Results) -> str:
+    rows = []
+    for group, conditions in results.summary["groups"].items():
+        for condition, scores in conditions.items():
+            for metric, score in scores.items():
+                for reason, count in (score.get("reasons") or {}).items():
+                    rows.append((group, condition, metric, str(score["n"]), str(count), reason))
+    skipped = [
+        (str(entry.get("metric")), str(entry.get("key")), str(entry.get("file")), str(entry.get("licence")))
+        for entry in results.summary.get("skipped") or ()
+    ]
+    parts = []
+    if skipped:
+        parts.append(
+            fold(f"{len(skipped)} metrics skipped", table(("metric", "--weights key", "file", "licence"), skipped))
+        )
+    if rows:
+        head = ("group", "condition", "metric", "n", "undefined", "why")
+        parts.append(fold(f"{len(rows)} reasons why a figure has no value", table(head, rows, (3, 4))))
+    note = "A clip without a value is left out of a figure and counted here, never taken as 0."
+    return section("Not measured", *parts, note=note) if parts else ""
+
+
+def _made(results: Results) -> str:
+    summary = results.summary
+    seeds = sorted({int(row["seed"]) for row in results.rows.values() if row.get("seed") is not None})
+    rows = [
+        ("model", results.model),
+        ("weights", str(summary.get("model_hash", "unknown"))),
+        ("protocol", ", ".join(f"{name} {value}" for name, value in results.protocol.items() if value is not None)),
+        ("conditions", ", ".join(results.conditions)),
+        ("clips", str(len(results.rows))),
+        ("seeds", f"{seeds[0]} to {seeds[-1]}, {len(seeds)} different" if seeds else "none recorded"),
+    ]
+    if "counted" in summary:
+        rows += [(f"clips {name}", str(len(found))) for name, found in summary["counted"].items()]
+    for name in ("environment", "bootstrap"):
+        rows += [(f"{name}: {key}", str(value)) for key, value in (summary.get(name) or {}).items()]
+    versions = Counter(results.versions().values())
+    rows.append(("versions of metrics", ", ".join(f"{count} of {name}" for name, count in sorted(versions.items()))))
+    whole = {name: value for name, value in summary.items() if name not in ("groups", "normalised", "skipped")}
+    listing = f"<pre>{escape(json.dumps(whole, indent=1))}</pre>"
+    return section("How it was made", table(("", ""), rows), fold("All settings", listing))

@@ -1,0 +1,65 @@
+"""JavisBench (JavisDiT, arXiv 2503.23377): 10,140 captions, or 1,000 of them, and its figures.
+
+The originals' sound and pictures are not given away, only features of networks that vivace has no adapter of.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from vivace.errors import VivaceError
+from vivace.evaluation.suites.suite import Column, Suite, SuiteItem
+
+COLUMNS = (
+    Column("FVD", None, rule="I3D"),
+    Column("KVD", None, rule="I3D"),
+    Column("FAD", None, rule="AudioCLIP, x10^4"),
+    Column("VQ", None, rule="VideoAlign"),
+    Column("MQ", None, rule="VideoAlign"),
+    Column("AQ: PQ", "audiobox_pq", rule="AQ is the mean of Audiobox's four axes"),
+    Column("AQ: PC", "audiobox_pc", rule="AQ is the mean of Audiobox's four axes"),
+    Column("AQ: CE", "audiobox_ce", rule="AQ is the mean of Audiobox's four axes"),
+    Column("AQ: CU", "audiobox_cu", rule="AQ is the mean of Audiobox's four axes"),
+    Column("IB-AV", "ib_score"),
+    Column("IB-TV", None, rule="ImageBind's text side"),
+    Column("IB-TA", None, rule="ImageBind's text side"),
+    Column("CLIP", None),
+    Column("CLAP", "clap_score", rule="the whole caption as the text of the sound, as published"),
+    Column("CAVP", None),
+    Column("AVHScore", "avh_score"),
+    Column("JavisScore", "javis_score", rule="windows of 2 s, 0.5 s apart"),
+    Column("AV-Align", "av_align_javisbench", rule="over our onsets and flow"),
+    Column("AV-Align_code", "av_align_code", rule="one-sided, as the published code counts; over our onsets and flow"),
+    Column("DeSync", None, rule="Synchformer, 8 s clips"),
+)
+
+
+def javisbench_suite(data: Path) -> Suite:
+    """The suite of a list.
+
+    Args:
+        data: JavisBench.csv or JavisBench-mini.csv (with a column `text`), or the folder that holds one of them; of
+            both the mini one is taken. The clip of row n is sample_000n, from 0.
+
+    Raises:
+        VivaceError: no list, one without the column, or a row without a caption.
+    """
+    found = [data / name for name in ("JavisBench-mini.csv", "JavisBench.csv")] if data.is_dir() else [data]
+    path = next((path for path in found if path.is_file()), None)
+    if path is None:
+        raise VivaceError(f"There is no JavisBench list at {str(data)!r}; give JavisBench.csv or JavisBench-mini.csv.")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise VivaceError(f"List {str(path)!r} cannot be read ({error}); give the original file.") from error
+    items = []
+    for number, row in enumerate(rows):
+        text = (row.get("text") or "").strip()
+        if not text:
+            raise VivaceError(f"Row {number + 1} of {str(path)!r} has no text; give JavisBench's own list.")
+        name = f"sample_{number:04d}"
+        items.append(SuiteItem(name, "javisbench", text, seed=number, texts={"audio_prompt": text}))
+    part = path.stem.lower()
+    return Suite("javisbench", part, "JavisBench's captions.", tuple(items), columns=COLUMNS)

@@ -1,0 +1,161 @@
+"""Verse-Bench (UniVerse-1, arXiv 2509.06155): its folder, and the figures that three groups publish under its name.
+
+The sets hold 205 images (set 1), 295 clips with their sound (set 2) and 100 talks (set 3). What the benchmark's own
+code computes differs in places from what its figures are called; such a figure keeps its published name here, says in
+its rule what it is, and has a corrected twin.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vivace.errors import VivaceError
+from vivace.evaluation.suites.folder import read_json_lines
+from vivace.evaluation.suites.suite import Column, Suite, SuiteItem
+
+SETS = ("set1", "set2", "set3")
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp")
+_SIDE, _HEARD = ("set1", "set2"), "heard by Whisper here and by SenseVoiceSmall there"
+_PAIR = "|e1 - e2|² + (sd1 - sd2)² of each pair of CLAP vectors, 0 to 4; no Fréchet distance"
+_FACES = "faces are those of your detector (--faces)"
+_TWICE = (
+    Column("WER", "wer_verse_bench", rule=f"mean of utterances, punctuation kept as part of words; {_HEARD}"),
+    Column("WER_norm", "wer_plain", rule=f"without punctuation, Chinese by characters; {_HEARD}", twin="WER"),
+)
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "official": (
+        Column("AS", None, pooling="sets", rule="aesthetic v2.5 / 10, MUSIQ / 100 and MANIQA, unseeded crops"),
+        Column("ID", None, rule="DINOv3's token -2, a patch at the picture's end"),
+        Column("ID_cls", None, rule="DINOv3's class token", twin="ID"),
+        Column("FD", "clap_pair_sqdist", groups=("set2",), rule=_PAIR),
+        Column("KL", None, groups=("set2",), rule="PaSST, 1e-6 inside the logarithm of the generated side"),
+        Column("CS", "clap_score", groups=_SIDE),
+        Column("CE", "audiobox_ce", groups=_SIDE),
+        Column("CU", "audiobox_cu", groups=_SIDE),
+        Column("PC", "audiobox_pc", groups=_SIDE, rule="lower counts as better in the overall score"),
+        Column("PQ", "audiobox_pq", groups=_SIDE),
+        *_TWICE,
+        Column(
+            "LSE-C", "sync_c_verse_bench", rule=f"tracks of |offset| 14 or more are dropped, which flatters; {_FACES}"
+        ),
+        Column("LSE-C_all", "sync_c", rule=f"all tracks; {_FACES}", twin="LSE-C"),
+        Column("AV-A", None, groups=_SIDE, rule="mean of signed offsets: early and late cancel"),
+        Column("AV-A_abs", None, groups=_SIDE, rule="mean of absolute offsets", twin="AV-A"),
+    ),
+    "nava": (
+        Column("Sync-C", "sync_c", rule=f"which pipeline NAVA used is not stated; {_FACES}"),
+        Column("Sync-D", "sync_d", rule=f"least mean distance over shifts; {_FACES}"),
+        Column("IB", "ib_score"),
+        Column("Video quality", None, rule="(AS + ID) / 2, by its form"),
+        *_TWICE,
+        Column("PQ", "audiobox_pq", groups=_SIDE),
+        Column("FD", "clap_pair_sqdist", groups=("set2",), rule=f"by its scale {_PAIR}"),
+    ),
+    "mova": (
+        Column("IS", None, pooling="sets"),
+        Column("DNSMOS", None, groups=("set3",)),
+        Column("DeSync", None, pooling="sets", rule="mean absolute offset"),
+        Column("IB", "ib_score", pooling="sets"),
+        Column("LSE-D", "sync_d", groups=("set3",), rule=_FACES),
+        Column("LSE-C", "sync_c", groups=("set3",), rule=_FACES),
+        Column(
+            "LSE-D_wrapper",
+            "sync_d_mean_of_shifts",
+            groups=("set3",),
+            rule="mean over all 31 shifts, as the benchmark's wrapper returns it (about 13 where LSE-D is about 8)",
+        ),
+        Column("cpCER", None, rule="27 clips of several speakers; needs a transcript by speaker"),
+        Column("AV-Align", "av_align_mova", rule="one to one within a frame, over our onsets and flow"),
+        Column("CLAP", "clap_score"),
+    ),
+}
+PROTOCOLS = tuple(COLUMNS)
+
+
+def verse_bench_suite(folder: Path, protocol: str = "official", prompts: Path | None = None) -> Suite:
+    """The suite in the benchmark's own folder.
+
+    Args:
+        folder: with three folders whose names begin with set1, set2 and set3 (in any case); in each `ID.json` with
+            `video_prompt`, `audio_prompt` (a list) and `speech_prompt` (`speaker`, `text`), a picture ID.jpg, in set 2
+            also ID.wav.
+        protocol: "official", "nava" or "mova".
+        prompts: a folder with set1.jsonl, set2.jsonl and set3.jsonl of `prompt` and `image_path`, such as NAVA's
+            rewritten ones; they replace the prompts, and what counts as said.
+
+    Raises:
+        VivaceError: another protocol, no such folder, a file that is missing or of another form.
+    """
+    if protocol not in COLUMNS:
+        raise VivaceError(f"Verse-Bench has no protocol {protocol!r}; use one of {', '.join(PROTOCOLS)}.")
+    if not folder.is_dir():
+        raise VivaceError(f"There is no folder {str(folder)!r}; give Verse-Bench's own to --data.")
+    items: list[SuiteItem] = []
+    for name in SETS:
+        part = next(
+            (path for path in sorted(folder.iterdir()) if path.is_dir() and _plain(path.name)[:4] == name), None
+        )
+        if part is None:
+            continue
+        rewritten = {} if prompts is None else _rewritten(prompts / f"{name}.jsonl")
+        items += [_item(path, name, len(items) + n, rewritten) for n, path in enumerate(sorted(part.glob("*.json")))]
+    if not items:
+        raise VivaceError(
+            f"Folder {str(folder)!r} has no set1, set2 or set3 with ID.json in it; give Verse-Bench's own."
+        )
+    note = "Verse-Bench's prompts" + (
+        ", put together for us from picture, sound and speech." if prompts is None else ", rewritten by somebody else."
+    )
+    tag = f"verse-bench-{protocol}" + ("" if prompts is None else "-rewritten")
+    return Suite("verse-bench", tag, note, tuple(items), columns=COLUMNS[protocol])
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+def _item(path: Path, group: str, seed: int, rewritten: Mapping[str, str]) -> SuiteItem:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        seen = str(told["video_prompt"]).strip()
+        heard = next((str(text).strip() for text in told.get("audio_prompt") or () if str(text).strip()), "")
+        speech = told.get("speech_prompt") or {}
+        speaker, said = (str(speech.get(key) or "").strip() for key in ("speaker", "text"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VivaceError(f"Item {str(path)!r} is none of Verse-Bench ({error!r}); give the original file.") from error
+    texts = {name: text for name, text in (("audio_prompt", heard), ("said", said)) if text}
+    files = {"image": image} if (image := _beside(path, _IMAGES)) is not None else {}
+    if group == "set2" and (sound := _beside(path, (".wav",))) is not None:
+        files["sound"] = sound
+    prompt = rewritten.get(path.stem) or _prompt(seen, heard, speaker, said)
+    return SuiteItem(f"{group}/{path.stem}", group, prompt, seed=seed, language="en", texts=texts, files=files)
+
+
+def _prompt(seen: str, heard: str, speaker: str, said: str) -> str:
+    """One prompt for a model that reads one (ours): what is seen, who says what, what is heard."""
+    parts = [seen]
+    if said:
+        parts.append(f"{speaker or 'Somebody'} says <S>{said}<E>")
+    if heard:
+        parts.append(f"Sound: {heard}")
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts)
+
+
+def _beside(path: Path, suffixes: tuple[str, ...]) -> Path | None:
+    return next((found for suffix in suffixes if (found := path.with_suffix(suffix)).is_file()), None)
+
+
+def _rewritten(path: Path) -> dict[str, str]:
+    prompts: dict[str, str] = {}
+    rows: list[Any] = read_json_lines(path)
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("prompt", "image_path")):
+            raise VivaceError(f"Entry {number} of {str(path)!r} lacks prompt or image_path; give both as text.")
+        name = Path(row["image_path"]).stem
+        if name in prompts:
+            raise VivaceError(f"File {str(path)!r} has two prompts for picture {name!r}; leave one.")
+        prompts[name] = row["prompt"]
+    return prompts
