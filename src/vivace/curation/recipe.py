@@ -1,0 +1,129 @@
+"""A curation's recipe: TOML, checked in full before anything is read."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vivace.curation.guard import Limits
+from vivace.curation.local import run_local
+from vivace.curation.on_ray import run_on_ray
+from vivace.curation.shards import ShardSettings
+from vivace.curation.sources import InputSettings
+from vivace.curation.stage import Planned, Stage, plan
+from vivace.curation.stages.balance import Balance, BalanceSettings
+from vivace.curation.stages.captions import Captions, CaptionSettings
+from vivace.curation.stages.clarity import Clarity, ClaritySettings
+from vivace.curation.stages.coherence import Coherence, CoherenceSettings
+from vivace.curation.stages.duplicates import Duplicates, DuplicateSettings
+from vivace.curation.stages.ingest import Ingest, IngestSettings
+from vivace.curation.stages.labels import Labels, LabelSettings
+from vivace.curation.stages.pairs import Pairs, PairSettings
+from vivace.curation.stages.picture import Picture, PictureSettings
+from vivace.curation.stages.sound import Sound, SoundSettings
+from vivace.curation.stages.speech import Speech, SpeechSettings
+from vivace.curation.stages.split import Split, SplitSettings
+from vivace.curation.stages.subjects import Subjects, SubjectSettings
+from vivace.errors import VivaceError
+
+EXECUTORS = {"local": run_local, "ray": run_on_ray}
+
+
+class ExecutorSettings(BaseModel):
+    """Who does the work."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["local", "ray"] = "local"
+    workers: int = Field(default=0, ge=0, description="processes; 0 takes one per core")
+    attempts: int = Field(default=2, ge=1, description="failures after which a clip is set aside")
+    patience: int = Field(default=50, ge=1, description="failures in a row after which the run stops")
+    limits: Limits = Limits()
+
+
+class CurationRecipe(BaseModel):
+    """Everything of a curation. The stages run in the order in which they stand here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    output: Path
+    input: InputSettings
+    executor: ExecutorSettings = ExecutorSettings()
+    ingest: IngestSettings = Field(default_factory=lambda: IngestSettings.model_validate({}))
+    split: SplitSettings = Field(default_factory=lambda: SplitSettings.model_validate({}))
+    duplicates: DuplicateSettings = Field(default_factory=lambda: DuplicateSettings.model_validate({}))
+    picture: PictureSettings = Field(default_factory=lambda: PictureSettings.model_validate({}))
+    sound: SoundSettings = Field(default_factory=lambda: SoundSettings.model_validate({}))
+    coherence: CoherenceSettings = Field(default_factory=lambda: CoherenceSettings.model_validate({}))
+    speech: SpeechSettings = Field(default_factory=lambda: SpeechSettings.model_validate({}))
+    captions: CaptionSettings = Field(default_factory=lambda: CaptionSettings.model_validate({}))
+    subjects: SubjectSettings = Field(default_factory=lambda: SubjectSettings.model_validate({}))
+    clarity: ClaritySettings = Field(default_factory=lambda: ClaritySettings.model_validate({}))
+    labels: LabelSettings = Field(default_factory=lambda: LabelSettings.model_validate({}))
+    balance: BalanceSettings = Field(default_factory=lambda: BalanceSettings.model_validate({}))
+    pairs: PairSettings = Field(default_factory=lambda: PairSettings.model_validate({}))
+    shards: ShardSettings = ShardSettings()
+
+    def planned(self) -> list[Planned]:
+        """The stages in use, with their keys.
+
+        Raises:
+            VivaceError: one that another needs is switched off.
+        """
+        stages: list[Stage] = [
+            Ingest(self.ingest),
+            Split(self.split),
+            Duplicates(self.duplicates),
+            Picture(self.picture),
+            Sound(self.sound),
+            Coherence(self.coherence),
+            Speech(self.speech),
+            Captions(self.captions),
+            Subjects(self.subjects),
+            Clarity(self.clarity),
+            Labels(self.labels),
+            Balance(self.balance),
+            Pairs(self.pairs),
+        ]
+        for needed in (self.ingest, self.split):
+            if not needed.use:
+                raise VivaceError("Stages ingest and split cannot be left out; set their use to true.")
+        return plan([stage for stage in stages if stage.settings.use])
+
+
+def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> CurationRecipe:
+    """A recipe from its file.
+
+    Relative paths in it are relative to the folder in which the command runs.
+
+    Raises:
+        VivaceError: no such file, no TOML, a key that is unknown or missing, a value out of range.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise VivaceError(f"Recipe {str(path)!r} does not exist; see docs/curation.md for one.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise VivaceError(f"Recipe {str(path)!r} cannot be read as TOML ({error}); correct it.") from None
+    return check_recipe({**data, **(overrides or {})}, str(path))
+
+
+def check_recipe(data: Mapping[str, Any], name: str) -> CurationRecipe:
+    """A recipe from plain values.
+
+    Raises:
+        VivaceError: as `load_recipe`.
+    """
+    try:
+        recipe = CurationRecipe.model_validate(dict(data))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise VivaceError(f"Recipe {name!r}: {key}: {said}; correct it.") from None
+    recipe.planned()
+    return recipe

@@ -1,0 +1,278 @@
+"""What a curation ends in: immutable shards of clips or latents, in buckets of size and length, ready for training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from vivace.curation.caption import parse
+from vivace.curation.clip import Clip, Rejected
+from vivace.errors import VivaceError
+from vivace.media import Clip as Material
+from vivace.media.decode_audio import resample
+from vivace.timeline import Timeline
+
+SAMPLE_RATE = 16000
+
+
+class ShardSettings(BaseModel):
+    """What is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    use: bool = True
+    content: Literal["clips", "latents"] = Field(default="clips", description="latents need vae and audio_vae")
+    vae: Path | None = Field(default=None, description="folder of an AutoencoderKLWan")
+    audio_vae: Path | None = Field(default=None, description="folder of an AutoencoderKLLTX2Audio")
+    sizes: tuple[tuple[int, int], ...] = Field(
+        default=((128, 128),), min_length=1, description="height and width; a clip takes the one nearest to its shape"
+    )
+    seconds: tuple[float, ...] = Field(
+        default=(2.0, 4.0), min_length=1, description="a clip takes the longest that it fills"
+    )
+    fps: int = Field(default=24, gt=0, le=240)
+    caption: Literal["nava", "plain"] = Field(default="nava", description="with or without the subjects' names")
+    longest_caption: int | None = Field(
+        default=None, gt=0, description="bytes that a caption may have: less than the text_len of a ByT5 model"
+    )
+    validation: float = Field(default=0.1, ge=0, lt=1, description="share of the clips, by file, that is held out")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A clip as it is stored: uint8 [T, H, W, 3], int16 [2, N], and its row."""
+
+    id: str
+    video: np.ndarray
+    audio: np.ndarray
+    row: dict[str, Any]
+
+
+def is_validation(clip: Clip, share: float) -> bool:
+    """By the file, so that no clip of training comes from a file of the validation."""
+    return (
+        int(hashlib.sha256(f"held out {clip.path}".encode(errors="surrogateescape")).hexdigest()[:8], 16)
+        < share * 2**32
+    )
+
+
+def prepare(clip: Clip, settings: ShardSettings) -> Prepared | Rejected:
+    """Pictures and sound brought to the bucket that fits best.
+
+    Rejects what is `shorter` than all of them, speech that no stretch of the bucket's length holds whole
+    (`cut_speech`), since the caption would tell of words that are not there, and a `long_caption`.
+    """
+    material = clip.material()
+    assert material.frames is not None
+    available = float(material.seconds) + 0.5 / float(material.fps)
+    lengths = [Timeline.covering(seconds, settings.fps) for seconds in settings.seconds]
+    fitting = [timeline for timeline in lengths if timeline.frames / settings.fps <= available]
+    if not fitting:
+        return Rejected("shorter")
+    timeline = max(fitting, key=lambda line: line.frames)
+    spans = clip.get("subjects.spans")
+    begin = _beginning(spans or [], float(timeline.seconds), available)
+    if begin is None:
+        return Rejected("cut_speech")
+    first = round(begin * float(material.fps))
+    height, width = min(settings.sizes, key=lambda size: abs(np.log(_ratio(material) / (size[1] / size[0]))))
+    places = first + np.round(timeline.frame_times() * float(material.fps)).astype(int)
+    places = np.minimum(places, len(material.frames) - 1)
+    frames = np.stack([_fitted(material.frames[n], height, width) for n in places])
+    caption = parse(clip["subjects.text"]) if clip.get("subjects.text") else None
+    text = "" if caption is None else caption.to_nava() if settings.caption == "nava" else caption.to_plain()
+    if settings.longest_caption is not None and len(text.encode()) > settings.longest_caption:
+        return Rejected("long_caption")
+    row = {
+        "content": "curated",
+        "split": "val" if is_validation(clip, settings.validation) else "train",
+        "seed": int(clip.id[:8], 16),
+        "kind": clip.get("labels.label", ""),
+        "scene": "",
+        "caption": text,
+        "seconds": float(timeline.seconds),
+        "fps": settings.fps,
+        "frames": timeline.frames,
+        "height": height,
+        "width": width,
+        "samples": timeline.samples,
+        "audio_tokens": timeline.audio_tokens,
+        "start": clip.start + begin,
+        # As text, since a shard of clips without speech would have a column of no type.
+        "speech": "" if spans is None else json.dumps([[round(a - begin, 4), round(b - begin, 4)] for a, b in spans]),
+        "licence": str(clip.get("input.licence", "")),
+        "source": str(clip.get("input.source", "")),
+        "sha256": str(clip.get("ingest.sha256", "")),
+        "clarity": clip.get("clarity.level"),
+        "coherence": clip.get("coherence.kind", ""),
+        "partner": clip.get("pairs.partner") or "",
+    }
+    return Prepared(clip.id, frames, _sound(material, timeline, begin), row)
+
+
+def write_shards(clips: Iterable[Clip], settings: ShardSettings, folder: Path) -> dict[str, int]:
+    """Write `folder/train` and `folder/validation`; what is there and of the same clips stays as it is.
+
+    A folder of other clips or settings is put aside under its own digest, since shards never change. Returns the
+    numbers of clips, and of those that `prepare` leaves out by reason.
+
+    Args:
+        clips: is gone through twice, first for the digest; no more than one clip is held.
+
+    Raises:
+        VivaceError: codecs that are missing; pyarrow is not installed.
+    """
+    shards = _shards()
+    encoder = _encoder(settings) if settings.content == "latents" else None
+    digest = _digest(clips, settings)
+    counts = {"train": 0, "validation": 0, "shorter": 0, "cut_speech": 0, "long_caption": 0, "unreadable": 0}
+    writers = {}
+    for part in ("train", "validation"):
+        metadata: dict[str, Any] = {"curation": digest, "settings": settings.model_dump(mode="json")}
+        if encoder is not None:
+            metadata["codecs"] = encoder.hashes
+        _put_aside(folder / part, digest)
+        writers[part] = shards.ShardWriter(folder / part, shards.ShardHeader(settings.content, metadata))
+    if all(writer.finished for writer in writers.values()):
+        return counts | {part: len(writer) for part, writer in writers.items()}
+    for clip in clips:
+        part = "validation" if is_validation(clip, settings.validation) else "train"
+        if clip.id in writers[part]:
+            counts[part] += 1
+            continue
+        try:
+            ready = prepare(clip, settings)
+        except (VivaceError, OSError):
+            ready = Rejected("unreadable")  # it was readable a while ago; the others need not wait for it
+        if isinstance(ready, Rejected):
+            counts[ready.reason] += 1
+            continue
+        tensors: dict[str, Any] = {"video": ready.video, "audio": ready.audio}
+        row = ready.row
+        if encoder is not None:
+            tensors, row = encoder(ready)
+        writers[part].add(clip.id, tensors, row)
+        counts[part] += 1
+    for writer in writers.values():
+        writer.close()
+    return counts
+
+
+def clip_shards(folder: Path) -> Any:
+    """The samples of a folder of clips: rows and tensors in order.
+
+    Raises:
+        VivaceError: no shards of clips there; pyarrow is not installed.
+    """
+    return _shards().ShardReader(folder, "clips")
+
+
+def _shards() -> Any:
+    try:
+        from vivace.data import shards
+    except ModuleNotFoundError as error:
+        raise VivaceError(f"Shards need {error.name!r}; install it with: pip install 'vivace[train]'.") from None
+    return shards
+
+
+def _digest(clips: Iterable[Clip], settings: ShardSettings) -> str:
+    """Of all that the shards will hold."""
+    told = hashlib.sha256(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode())
+    for clip in clips:
+        told.update(json.dumps(json.loads(clip.to_json()), sort_keys=True).encode())
+    return told.hexdigest()[:16]
+
+
+def _put_aside(folder: Path, digest: str) -> None:
+    header = folder / "header.json"
+    if not header.is_file():
+        return
+    before = json.loads(header.read_text()).get("metadata", {}).get("curation", "unknown")
+    if before != digest:
+        aside = folder.with_name(f"{folder.name}-{before}")
+        if aside.exists():
+            shutil.rmtree(aside)
+        folder.rename(aside)
+
+
+class _Encoder:
+    """Both codecs, loaded once."""
+
+    def __init__(self, vae: Path, audio_vae: Path) -> None:
+        import torch
+        from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
+
+        from vivace.data.fingerprint import weights_hash
+
+        try:
+            self.vae = AutoencoderKLWan.from_pretrained(vae, torch_dtype=torch.float32).eval()
+            self.audio_vae = AutoencoderKLLTX2Audio.from_pretrained(audio_vae, torch_dtype=torch.float32).eval()
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise VivaceError(f"The codecs of the shards cannot be loaded ({reason}); correct their folders.") from None
+        self.hashes = {"vae": weights_hash(self.vae), "audio_vae": weights_hash(self.audio_vae)}
+
+    def __call__(self, ready: Prepared) -> tuple[dict[str, Any], dict[str, Any]]:
+        import torch
+
+        from vivace.models.codecs import encode_audio, encode_video
+
+        with torch.inference_mode():
+            pictures = torch.from_numpy(ready.video)[None].permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+            video = encode_video(self.vae, pictures)[0].half().cpu()
+            sound = torch.from_numpy(ready.audio.astype(np.float32) / 32768)[None]
+            audio = encode_audio(self.audio_vae, sound, ready.row["audio_tokens"])[0].half().cpu()
+        grid = dict(zip(("latent_frames", "latent_height", "latent_width"), video.shape[1:], strict=True))
+        return {"video": video.clone(), "audio": audio.clone()}, ready.row | grid
+
+
+def _encoder(settings: ShardSettings) -> _Encoder:
+    if settings.vae is None or settings.audio_vae is None:
+        raise VivaceError("Shards of latents need codecs; set shards.vae and shards.audio_vae.")
+    return _Encoder(settings.vae, settings.audio_vae)
+
+
+def _ratio(material: Material) -> float:
+    assert material.frames is not None
+    return material.frames.shape[2] / material.frames.shape[1]
+
+
+def _fitted(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scaled to cover, and cut in the middle."""
+    if frame.shape[:2] == (height, width):
+        return frame
+    from PIL import Image
+
+    scale = max(height / frame.shape[0], width / frame.shape[1])
+    size = max(width, round(frame.shape[1] * scale)), max(height, round(frame.shape[0] * scale))
+    scaled = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
+    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+    return scaled[top : top + height, left : left + width]
+
+
+def _beginning(spans: list[list[float]], seconds: float, available: float) -> float | None:
+    """Where a stretch of `seconds` begins that holds all speech: at 0 if it can; None where there is none."""
+    if not spans:
+        return 0.0
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    begin = 0.0 if last <= seconds else min(first, max(0.0, available - seconds))
+    return begin if last <= begin + seconds else None
+
+
+def _sound(material: Material, timeline: Timeline, begin: float) -> np.ndarray:
+    """int16 [2, N] at 16 kHz from `begin` seconds on, exactly as long as the pictures."""
+    if material.audio is None:
+        return np.zeros((2, timeline.samples), np.int16)
+    first = round(begin * SAMPLE_RATE)
+    audio = resample(material.audio, material.sample_rate, SAMPLE_RATE)[:, first : first + timeline.samples]
+    audio = np.repeat(audio, 2, axis=0) if len(audio) == 1 else audio
+    audio = np.pad(audio, ((0, 0), (0, timeline.samples - audio.shape[1])))
+    return np.clip(np.round(audio * 32768), -32768, 32767).astype(np.int16)

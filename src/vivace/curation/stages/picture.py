@@ -1,0 +1,84 @@
+"""Picture quality: "high", or one of thirteen named defects.
+
+Alive's data pipeline has thirteen defects whose names are unpublished; these are ours, of what can be measured without
+weights: overlay, letterboxed, black, frozen, still, hectic, blurred, noisy, blocky, dark, bright, flickering, flat.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vivace.curation.clip import Clip, Rejected
+from vivace.curation.motion import flow_of
+from vivace.curation.stage import Bound, StageSettings
+
+
+class PictureSettings(StageSettings):
+    """One bound for each defect; `still` and `hectic` are the two sides of motion."""
+
+    DEFAULT_BOUNDS: ClassVar = {
+        "black": Bound(column="picture.black", most=0.1),
+        "still": Bound(column="picture.motion", least=0.0005),
+        # A share, since a codec's keyframes break a long standstill into runs of their own distance. Scenes that rest
+        # between events reach 0.6.
+        "frozen": Bound(column="picture.frozen", most=0.7),
+        "letterboxed": Bound(column="picture.borders", most=0.04),
+        "overlay": Bound(column="picture.text", most=0.02),
+        # Footage without blocks reaches 0.4; coarse blocks begin at 0.75.
+        "blocky": Bound(column="picture.blocking", most=0.5),
+        "noisy": Bound(column="picture.grain", most=5.0),
+        # Light before sharpness, which has no edges to go by in pictures that are washed out.
+        "dark": Bound(column="picture.brightness", least=45.0),
+        "bright": Bound(column="picture.blown", most=0.25),
+        "flat": Bound(column="picture.contrast", least=30.0),
+        "blurred": Bound(column="picture.sharpness", least=0.45),
+        # A picture that is thrown about changes its brightness too.
+        "hectic": Bound(column="picture.motion", most=1.0),
+        "flickering": Bound(column="picture.flicker", most=3.0),
+    }
+
+
+class Picture:
+    """All figures of the pictures; the bounds name the defect."""
+
+    name: ClassVar[str] = "picture"
+    version: ClassVar[int] = 2
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, settings: PictureSettings) -> None:
+        self.settings = settings
+
+    def measure(self, clip: Clip) -> Clip | Rejected:
+        from vivace.perception.blocking import measure_blocking
+        from vivace.perception.borders import border_share
+        from vivace.perception.exposure import measure_exposure
+        from vivace.perception.flicker import measure_flicker
+        from vivace.perception.grain import measure_grain
+        from vivace.perception.sharpness import measure_sharpness
+        from vivace.perception.stills import detect_stills
+        from vivace.perception.text_overlay import text_share
+
+        material = clip.material()
+        frames, fps = material.frames, float(material.fps)
+        assert frames is not None
+        stills, light, flow = detect_stills(frames, fps), measure_exposure(frames), flow_of(clip)
+        return clip.with_columns(
+            self.name,
+            black=_rounded(stills.black),
+            frozen=_rounded(stills.frozen),
+            borders=_rounded(border_share(frames)),
+            text=_rounded(text_share(frames)),
+            blocking=_rounded(measure_blocking(frames)),
+            grain=_rounded(measure_grain(frames)),
+            sharpness=_rounded(measure_sharpness(frames)),
+            flicker=_rounded(measure_flicker(frames, fps)),
+            brightness=_rounded(light.brightness),
+            contrast=_rounded(light.contrast),
+            crushed=_rounded(light.crushed),
+            blown=_rounded(light.blown),
+            motion=_rounded(float(flow.speed.mean()) if len(flow.vectors) else None),
+        )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)

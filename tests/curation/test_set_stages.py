@@ -1,0 +1,153 @@
+"""Stages that look at the whole set: duplicates, clarity, balance, pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from vivace.curation.clip import Clip
+from vivace.curation.stages.balance import Balance, BalanceSettings, tempered
+from vivace.curation.stages.clarity import Clarity, ClaritySettings, clarity_level
+from vivace.curation.stages.duplicates import Duplicates, DuplicateSettings
+from vivace.curation.stages.pairs import Pairs, PairSettings
+
+
+def fingerprint(rng: np.random.Generator, bits: int = 256) -> np.ndarray:
+    return rng.integers(0, 2, bits).astype(np.uint8)
+
+
+def hashed(name: str, picture: np.ndarray, sound: np.ndarray, pixels: int = 100) -> Clip:
+    return Clip(name, f"{name}.mp4").with_columns(
+        "duplicates",
+        picture=np.packbits(picture).tobytes().hex(),
+        sound=sound.astype("<u2").tobytes().hex(),
+        pixels=pixels,
+        frames=50,
+    )
+
+
+def flipped(rng: np.random.Generator, bits: np.ndarray, share: float) -> np.ndarray:
+    out = bits.copy()
+    out[rng.choice(len(bits), round(share * len(bits)), replace=False)] ^= 1
+    return out
+
+
+def test_the_largest_of_near_duplicates_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [fingerprint(rng) for _ in range(3)]
+    sounds = [rng.integers(0, 2**15, 60) for _ in range(3)]
+    clips = [
+        hashed("a", pictures[0], sounds[0]),
+        hashed("b", flipped(rng, pictures[0], 0.05), sounds[0], pixels=400),
+        hashed("c", pictures[1], sounds[1]),
+        hashed("d", pictures[2], sounds[2]),
+        # The same pictures under another sound are another clip, unless there is no sound to tell.
+        hashed("e", flipped(rng, pictures[1], 0.1), sounds[0]),
+        hashed("f", pictures[2], np.zeros(0), pixels=50),
+    ]
+    found = {d.clip: d.rejected for d in Duplicates(DuplicateSettings()).decide(clips)}
+    assert set(found) == {"a", "f"}
+    assert all(rejected is not None and rejected.reason == "duplicate" for rejected in found.values())
+    assert "of b" in str(found["a"])
+    assert list(Duplicates(DuplicateSettings(picture=0.0, picture_alone=0.0)).decide(clips[:4])) == []
+
+
+def test_the_unclear_end_of_the_distribution_is_left_out() -> None:
+    clips = [Clip(f"{n:02d}", "x").with_columns("clarity", level=0.5 * n / 2) for n in range(20)]
+    stage = Clarity(ClaritySettings(cut=0.3, least=1.0))
+    reasons = Counter(d.rejected.reason for d in stage.decide(clips) if d.rejected)
+    assert reasons == {"unclear": 4, "less_clear": 1}
+    assert list(Clarity(ClaritySettings(cut=0.0, least=0.0)).decide(clips)) == []
+    assert list(stage.decide([])) == []
+
+
+def test_clarity_falls_with_blur() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.integers(0, 2, (6, 6)), np.ones((22, 22))) * 180 + 40
+    levels = []
+    for blur in (0.0, 0.7, 1.5, 3.0, 6.0):
+        grey = gaussian_filter(picture, blur) if blur else picture
+        levels.append(clarity_level(np.repeat(grey[None, :, :, None], 3, axis=3).astype(np.uint8)))
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > 4.5
+    assert levels[-1] < 1.5
+
+
+def described(name: str, label: str, speaking: bool, kind: str = "strong") -> Clip:
+    return Clip(name, "x").with_columns("balance", label=label, speaking=speaking, kind=kind)
+
+
+def kept(clips: list[Clip], **settings: Any) -> list[Clip]:
+    left_out = {d.clip for d in Balance(BalanceSettings(**settings)).decide(clips)}
+    assert left_out <= {clip.id for clip in clips}
+    return [clip for clip in clips if clip.id not in left_out]
+
+
+def test_speaking_and_silent_come_to_their_shares() -> None:
+    clips = [described(f"{n:03d}", "A/a/a", n % 4 == 0) for n in range(80)]
+    left = Counter(clip["balance.speaking"] for clip in kept(clips, temper=1.0))
+    assert left == {True: 20, False: 20}
+    assert len(kept(clips, temper=1.0, speaking=None)) == 80
+    only = [described(f"{n}", "A/a/a", False) for n in range(5)]
+    assert len(kept(only)) == 5
+
+
+def test_weak_clips_keep_to_their_share() -> None:
+    clips = [described(f"{n:03d}", "A/a/a", False, "weak" if n < 60 else "strong") for n in range(90)]
+    left = Counter(clip["balance.kind"] for clip in kept(clips, weak=0.25, temper=1.0))
+    assert left == {"strong": 30, "weak": 10}
+    assert {clip["balance.kind"] for clip in kept(clips, weak=0.0)} == {"strong"}
+
+
+def test_the_long_tail_goes_towards_uniform() -> None:
+    sizes = {"A/a/a": 400, "B/b/b": 100, "C/c/c": 25}
+    assert tempered(sizes, 1.0, {}) == sizes
+    assert tempered(sizes, 0.0, {}) == {"A/a/a": 25, "B/b/b": 25, "C/c/c": 25}
+    assert tempered(sizes, 0.5, {}) == {"A/a/a": 100, "B/b/b": 50, "C/c/c": 25}
+    assert tempered(sizes, 0.0, {"A": 2.0, "A/a": 4.0}) == {"A/a/a": 100, "B/b/b": 25, "C/c/c": 25}
+    assert tempered(sizes, 1.0, {"B": 0.0})["B/b/b"] == 0
+    clips = [described(f"{name}{n}", name, False) for name, count in sizes.items() for n in range(count)]
+    left = Counter(clip["balance.label"] for clip in kept(clips, temper=0.5))
+    assert left == {"A/a/a": 100, "B/b/b": 50, "C/c/c": 25}
+    assert len(kept(clips, temper=0.5, most=0.1)) == 52
+
+
+def test_a_larger_set_gives_mostly_the_same_choice() -> None:
+    clips = [described(f"{n:03d}", "A/a/a", False) for n in range(200)]
+    rare = [described(f"r{n}", "B/b/b", False) for n in range(10)]
+    first = {clip.id for clip in kept([*clips, *rare], temper=0.0)}
+    more = [described(f"{n:03d}", "A/a/a", False) for n in range(200, 210)]
+    second = {clip.id for clip in kept([*clips, *more, *rare], temper=0.0)}
+    assert len(first) == len(second) == 20
+    assert len(first & second) >= 17
+
+
+def face(name: str, values: np.ndarray | None, file: str = "") -> Clip:
+    return Clip(name, "x").with_columns(
+        "pairs", face=None if values is None else values.round(3).tolist(), anchor=[0.0, 0.5], file=file or name
+    )
+
+
+def test_clips_of_one_person_are_partners() -> None:
+    rng = np.random.default_rng(0)
+    people = rng.random((3, 108))
+    clips = [
+        face(f"{person}{n}", people[person] + 0.08 * rng.normal(size=108), file=f"f{n}")
+        for person in range(3)
+        for n in range(3)
+    ]
+    clips += [face("none", None), face("copy", np.array(clips[0]["pairs.face"]), file="f9")]
+    found = {d.clip: d.columns for d in Pairs(PairSettings()).decide(clips)}
+    assert "none" not in found
+    assert all(columns["partner"][0] == name[0] for name, columns in found.items() if name != "copy")
+    assert len({columns["cluster"] for columns in found.values()}) == 3
+    # A copy of one picture teaches nothing about the person.
+    assert found["00"]["partner"] != "copy"
+    assert found["copy"]["partner"] != "00"
+    alone = [face("a", people[0], "one"), face("b", people[0] + 0.05 * rng.normal(size=108), "one"), clips[4]]
+    assert not list(Pairs(PairSettings(same_file=False)).decide(alone))
+    assert list(Pairs(PairSettings()).decide([clips[0]])) == []
