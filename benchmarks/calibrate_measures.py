@@ -1,0 +1,234 @@
+"""What every weight-free measure can tell, on true clips of the world that are treated in known ways; writes a report.
+
+    python benchmarks/calibrate_measures.py --clips 64 --processes 16          the full report
+    python benchmarks/calibrate_measures.py --clips 8 --material impacts       small
+    python benchmarks/calibrate_measures.py --clips 8 --output FOLDER          writes elsewhere
+
+The report (docs/results/calibration.md, and .json with the values of every clip) shows for each measure: the true
+clips, their round trip through the codecs of a model (ceiling), sound that is late or early, degraded pictures and
+sound, the sound of another clip (floor), silence and a still picture (guards). A measure of sound and picture together
+that does not tell 200 ms from none is marked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from vivace.errors import VivaceError
+from vivace.evaluation.calibration import (
+    CEILING,
+    FLOOR,
+    LEVEL,
+    PICTURE_FAULTS,
+    SHIFTS,
+    SILENCE,
+    SOUND_FAULTS,
+    STILL,
+    TRUTH,
+    Values,
+    fooled,
+    is_about_synchrony,
+    mean_of,
+    measure_treated,
+    moved,
+    shift_name,
+    tells_shift,
+    treatments,
+)
+from vivace.evaluation.groups import group_items, metrics_of, senses
+from vivace.evaluation.metric import ItemMetric
+from vivace.evaluation.prompts import WorldItem, true_clip, world_items
+from vivace.evaluation.quality_metrics import clip_metrics
+from vivace.media import Clip, replacing
+from vivace.perception.voices import shipped_judge
+from vivace.perception.words import shipped_recogniser
+
+MATERIAL = {"impacts": "seen", "talk": "talk-seen"}  # name in the report -> group of the world benchmark
+OUTPUT = Path(__file__).parents[1] / "docs" / "results"
+FAULTS = (*PICTURE_FAULTS, *SOUND_FAULTS)
+_codecs: dict[str, Callable[[Clip], Clip]] = {}
+
+
+def items_of(group: str, count: int) -> list[WorldItem]:
+    if group == "seen":
+        items = world_items("val", 2 * count, hand=False, camera=False)
+        return [item for item in items if item.group == "seen"][:count]
+    return group_items("val", [group], max(count, 2), hand=False)[:count]
+
+
+def metrics_for(group: str) -> list[ItemMetric]:
+    return [*metrics_of(group), *clip_metrics()]
+
+
+def measured(group: str, count: int, processes: int) -> Values:
+    """All clips of a group under all treatments; `_codecs` gives the ceiling."""
+    items = items_of(group, count)
+    jobs = [(group, item, items[(n + 1) % len(items)] if len(items) > 1 else None) for n, item in enumerate(items)]
+    values: Values = {}
+    if processes > 1:
+        # Forked, so that the codecs are loaded once.
+        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
+            found = list(pool.map(measure_one, jobs))
+    else:
+        found = [measure_one(job) for job in jobs]
+    for one in found:
+        for measure, by_treatment in one.items():
+            for treatment, by_clip in by_treatment.items():
+                values.setdefault(measure, {}).setdefault(treatment, {}).update(by_clip)
+    return values
+
+
+def measure_one(job: tuple[str, WorldItem, WorldItem | None]) -> Values:
+    """One clip of a group under all treatments; the other one's sound is the floor."""
+    group, item, other = job
+    values: Values = {}
+    measure_treated(
+        item.id,
+        treatments(item.id, true_clip(item), None if other is None else true_clip(other), _codecs.get("round trip")),
+        metrics_for(group),
+        senses(group),
+        values,
+        expected=item.expected,
+    )
+    print(group, item.id, flush=True)
+    return values
+
+
+def why_no_talk() -> str | None:
+    """Why talk cannot be measured here, None where it can."""
+    try:
+        shipped_recogniser()
+        shipped_judge()
+    except VivaceError as error:
+        return str(error)
+    return None
+
+
+def codecs_of(model: str) -> Callable[[Clip], Clip]:
+    from vivace.cli.making import Models
+    from vivace.evaluation.codecs import round_trip
+
+    pipeline, _ = Models().load(model)
+    return lambda clip: round_trip(pipeline.vae, pipeline.audio_vae, pipeline.vocoder, clip)
+
+
+def rows_of(material: str, metrics: Sequence[ItemMetric], values: Values) -> list[dict[str, Any]]:
+    rows = []
+    for metric in metrics:
+        found = values[metric.name]
+        if mean_of(found[TRUTH])[0] is None:
+            continue
+        both = is_about_synchrony(metric)
+        rows.append(
+            {
+                "material": material,
+                "measure": metric.name,
+                "unit": metric.unit,
+                "direction": metric.direction,
+                "both_sides": both,
+                "means": {treatment: mean_of(of_clip) for treatment, of_clip in found.items()},
+                "tells_200_ms": tells_shift(metric, found) if both else None,
+                "moved_by": [fault for fault in FAULTS if moved(found, fault)[0] == "yes"],
+                "fooled_by": [guard for guard in (SILENCE, STILL) if both and fooled(metric, found, guard)],
+            }
+        )
+    return rows
+
+
+def markdown(rows: Sequence[dict[str, Any]], told: dict[str, Any]) -> str:
+    shifts = [shift_name(ms) for ms in SHIFTS]
+    about = (
+        f"Written by `{told['command']}`: {told['clips']} true clips of 2 s of each material, from the world's val "
+        f"split, and the codecs of {told['model'] or 'no model'}. Means over the clips that have a value, "
+        "with their number where it is not all. The sound is late by the milliseconds given, early where negative.\n\n"
+        "*Tells 200 ms*: the values at -200 and +200 ms both differ from the true clips' (sign-flip test over clips, "
+        f'p < {LEVEL}) and not for the better, or most clips have no value left. **A measure with "no" says nothing of '
+        "synchrony.** *As good as true*: the measure is fooled by silence or by a still picture."
+    )
+    lines = ["# What the weight-free measures can tell", "", about]
+    if told["talk_left_out"]:
+        lines += ["", f"Talk is left out: {told['talk_left_out']}"]
+    if told["clips"] < 32:
+        lines += ["", f'{told["clips"]} clips are few: a "no" may become a "yes" with more. Full: --clips 64.']
+    for material in MATERIAL:
+        part = [row for row in rows if row["material"] == material]
+        if not part:
+            continue
+        both = [row for row in part if row["both_sides"]]
+        columns = ["truth", CEILING, *shifts, FLOOR, SILENCE, STILL]
+        lines += [
+            "",
+            f"## Synchrony, {material}",
+            "",
+            f"| measure | tells 200 ms | {' | '.join(columns)} | as good as true |",
+        ]
+        lines.append("|---" * (len(columns) + 3) + "|")
+        for row in both:
+            cells = [_cell(row, treatment) for treatment in (TRUTH, *columns[1:])]
+            lines.append(
+                f"| {_name(row)} | {_verdict(row['tells_200_ms'])} | {' | '.join(cells)} | "
+                f"{', '.join(row['fooled_by']) or '-'} |"
+            )
+        columns = ["truth", CEILING, *FAULTS]
+        lines += ["", f"## Degradations, {material}", ""]
+        lines += ["Bold: the value differs from the true clips'.", "", f"| measure | {' | '.join(columns)} |"]
+        lines.append("|---" * (len(columns) + 1) + "|")
+        for row in part:
+            cells = [_cell(row, treatment) for treatment in (TRUTH, *columns[1:])]
+            lines.append(f"| {_name(row)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _name(row: dict[str, Any]) -> str:
+    arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[row["direction"]]
+    return row["measure"] + (f" ({row['unit']})" if row["unit"] else "") + arrow
+
+
+def _verdict(verdict: str) -> str:
+    return "**no**" if verdict == "no" else verdict
+
+
+def _cell(row: dict[str, Any], treatment: str) -> str:
+    value, n = row["means"].get(treatment, (None, 0))
+    if value is None:
+        return "-"
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    most = max(count for _, count in row["means"].values())
+    text += f" ({n})" if n < most else ""
+    return f"**{text}**" if treatment in row["moved_by"] else text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=8, help="true clips of each material")
+    parser.add_argument("--model", default="nano-nava", help="whose codecs give the ceiling; '' for none")
+    parser.add_argument("--processes", type=int, default=1, help="clips measured at a time")
+    parser.add_argument("--material", choices=MATERIAL, help="one of the materials; all when not given")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the report")
+    arguments = parser.parse_args()
+    if arguments.model:
+        _codecs["round trip"] = codecs_of(arguments.model)
+    rows: list[dict[str, Any]] = []
+    left_out = None if arguments.material == "impacts" else why_no_talk()
+    for material, group in MATERIAL.items():
+        if arguments.material in (None, material) and not (material == "talk" and left_out):
+            values = measured(group, arguments.clips, arguments.processes)
+            rows += rows_of(material, metrics_for(group), values)
+    only = f" --material {arguments.material}" if arguments.material else ""
+    command = f"python benchmarks/calibrate_measures.py --clips {arguments.clips}{only}"
+    told = {"command": command, "clips": arguments.clips, "model": arguments.model, "talk_left_out": left_out}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with replacing(arguments.output / "calibration.json") as path:
+        path.write_text(json.dumps(told | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    with replacing(arguments.output / "calibration.md") as path:
+        path.write_text(markdown(rows, told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Three ways to join picture and sound, at equal parameters, data and steps: one table.
+
+    python -m benchmarks.paradigms run --latents FOLDER --validation FOLDER [--runs FOLDER] [--minutes 85] ...
+    python -m benchmarks.paradigms table [--runs FOLDER] [--output FILE.json]
+
+`run` trains every paradigm with every seed, one after another, each in a folder of its own. It stops by itself after
+`--minutes`, with a checkpoint; the same command goes on from there, and ends when all is trained. `table` takes what is
+complete and says how much that is.
+
+Quality is the held-out velocity error, both sides noisy, one of them given, and each alone; what the other side is
+worth is the difference. Clips are not judged. Intervals are 95 % bootstrap intervals over seeds and clips; with the
+same seeds and clips for all, paradigms may be compared by them. FLOPs are those of a whole training step (forward and
+backward), counted by PyTorch; seconds are the median over the run, on whatever else the machine was doing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from benchmarks.paradigms.networks import PARADIGMS, matched, parameters
+from benchmarks.paradigms.objective import FIGURES, ParadigmObjective
+from torch.utils.flop_counter import FlopCounterMode
+
+from vivace.data.shards import ShardReader
+from vivace.media.atomic import replacing
+from vivace.training.checkpoint import latest_checkpoint, load_weights
+from vivace.training.joint import JointRecipe
+from vivace.training.loop import train
+
+DRAWS = 2000
+TASKS = [
+    {"name": "t2av", "probability": 0.6},
+    {"name": "a2v", "probability": 0.1, "audio": "given"},
+    {"name": "v2a", "probability": 0.1, "video": "given"},
+    {"name": "t2v", "probability": 0.1, "audio": "absent"},
+    {"name": "t2a", "probability": 0.1, "video": "absent"},
+]
+
+
+def recipe_of(paradigm: str, seed: int, options: argparse.Namespace) -> JointRecipe:
+    """What one unit trains: everything but the network and the seed is the same for all."""
+    sample = ShardReader(options.latents, "latents").get(0)
+    channels = sample["video"].shape[0], sample["audio"].shape[1]
+    return JointRecipe.model_validate(
+        {
+            "unit": "joint",
+            "seed": seed,
+            "transformer": {
+                "paradigm": paradigm,
+                "config": matched(paradigm, options.budget, *channels, options.text_width),
+            },
+            "text_encoder": {
+                "vocab_size": 384,
+                "d_model": options.text_width,
+                "d_kv": options.text_width // 4,
+                "d_ff": 2 * options.text_width,
+                "num_layers": 2,
+                "num_heads": 4,
+                "feed_forward_proj": "gated-gelu",
+            },
+            "stages": [
+                {
+                    "name": "all",
+                    "steps": options.steps,
+                    "sources": [{"folder": str(options.latents), "batch": options.batch}],
+                    "tasks": TASKS,
+                    "times": {"kind": "logit-normal", "shift": 2.0},
+                    "audio_weight": 1.0,
+                }
+            ],
+            "validation": {"latents": str(options.validation), "clips": options.clips, "batch": options.batch},
+            "loop": {
+                "steps": options.steps,
+                "warmup_steps": min(100, options.steps // 10),
+                "decay_steps": options.steps // 3,
+                "ema_decay": 0.998,
+                "validate_every": options.steps,
+                "threads": options.threads,
+                "precision": options.precision,
+                "checkpoint_every_seconds": 300,
+            },
+        }
+    )
+
+
+def run_unit(paradigm: str, seed: int, options: argparse.Namespace) -> Path:
+    """Train one paradigm with one seed, or go on, and write `result.json`; nothing is done where it is there.
+
+    Raises:
+        ValueError: the folder holds a unit with other settings.
+        KeyboardInterrupt: stopped; the next call goes on.
+    """
+    folder = Path(options.runs) / f"{paradigm}-{seed}"
+    result, kept = folder / "result.json", folder / "recipe.json"
+    recipe = recipe_of(paradigm, seed, options)
+    text = recipe.model_dump_json(indent=1) + "\n"
+    if kept.is_file() and kept.read_text() != text:
+        raise ValueError(f"{folder} was begun with other settings; give them again, or another --runs")
+    if result.is_file():
+        return result
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(kept) as temporary:
+        temporary.write_text(text)
+    objective = ParadigmObjective(recipe, folder)
+    train(objective, recipe.loop, folder)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    found = {
+        "paradigm": paradigm,
+        "seed": seed,
+        "steps": options.steps,
+        "parameters": parameters(paradigm, recipe.transformer["config"]),
+        "flops_per_step": step_flops(recipe, folder),
+        "seconds_per_step": statistics.median(line["seconds"] for line in lines if "seconds" in line),
+        "errors": averaged_errors(recipe, folder),
+    }
+    with replacing(result) as temporary:
+        temporary.write_text(json.dumps(found) + "\n")
+    return result
+
+
+def averaged_errors(recipe: JointRecipe, folder: Path) -> dict[str, list[float]]:
+    """Held-out errors of every clip with the averaged weights of the last checkpoint."""
+    objective = ParadigmObjective(recipe, folder)
+    checkpoint = latest_checkpoint(folder / "checkpoints")
+    assert checkpoint is not None
+    for name, module in objective.modules().items():
+        module.load_state_dict(load_weights(checkpoint, name, ema=True))
+        module.eval()
+    return objective.held_out_errors()
+
+
+def step_flops(recipe: JointRecipe, folder: Path) -> int:
+    """FLOPs of a training step in which both sides are made, forward and backward."""
+    stage = recipe.stages[0].model_copy(update={"tasks": recipe.stages[0].tasks[:1]})
+    stage = stage.model_copy(update={"dropout": stage.dropout.model_copy(update={"exchange": 0.0})})
+    objective = ParadigmObjective(recipe.model_copy(update={"stages": (stage,)}), folder)
+    # In bfloat16 attention is made of plain products, all of which are counted.
+    with FlopCounterMode(display=False) as counter, torch.autocast("cpu", torch.bfloat16):
+        objective.loss(0)["loss"].backward()
+    return int(counter.get_total_flops())
+
+
+def interval(errors: Sequence[Sequence[float]], draws: int = DRAWS) -> tuple[float, float, float]:
+    """Mean, and its 95 % interval over seeds and clips resampled together; errors are [seeds][clips]."""
+    values = np.asarray(errors)
+    rng = np.random.default_rng(20260101)
+    means = [
+        values[rng.integers(0, len(values), len(values))][:, rng.integers(0, values.shape[1], values.shape[1])].mean()
+        for _ in range(draws)
+    ]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def table_of(runs: Path) -> list[dict[str, Any]]:
+    """A row for each paradigm of which a seed is complete."""
+    results = [json.loads(path.read_text()) for path in sorted(runs.glob("*/result.json"))]
+    rows = []
+    for paradigm in PARADIGMS:
+        own = [result for result in results if result["paradigm"] == paradigm]
+        if not own:
+            continue
+        errors = {name: [result["errors"][name] for result in own] for name in FIGURES}
+        rows.append(
+            {
+                "paradigm": paradigm,
+                "seeds": [result["seed"] for result in own],
+                "clips": len(errors["video"][0]),
+                "steps": own[0]["steps"],
+                "parameters": own[0]["parameters"],
+                "flops_per_step": own[0]["flops_per_step"],
+                "seconds_per_step": statistics.median(result["seconds_per_step"] for result in own),
+                "errors": {name: interval(values) for name, values in errors.items()},
+            }
+        )
+    return rows
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The table for a reader."""
+    heads = ["paradigm", "seeds", "clips", "steps", "M parameters", "GFLOP a step", "s a step", *FIGURES]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in rows:
+        figures = [f"{mean:.4f} [{low:.4f}, {high:.4f}]" for mean, low, high in row["errors"].values()]
+        cells = [
+            row["paradigm"],
+            str(len(row["seeds"])),
+            str(row["clips"]),
+            str(row["steps"]),
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['flops_per_step'] / 1e9:.1f}",
+            f"{row['seconds_per_step']:.2f}",
+            *figures,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """0 when all asked for is done, 3 when time was up before."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("--latents", type=Path, required=True)
+    run.add_argument("--validation", type=Path, required=True)
+    run.add_argument("--steps", type=int, default=3000)
+    run.add_argument("--seeds", type=int, default=3)
+    run.add_argument("--budget", type=int, default=3_000_000, help="parameters of each network")
+    run.add_argument("--text-width", type=int, default=96, help="of the text encoder's features, a multiple of 4")
+    run.add_argument("--batch", type=int, default=32)
+    run.add_argument("--clips", type=int, default=64, help="held-out")
+    run.add_argument("--threads", type=int, default=2)
+    run.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
+    run.add_argument("--minutes", type=float, default=85.0)
+    table = commands.add_parser("table")
+    table.add_argument("--output", type=Path)
+    for command in (run, table):
+        command.add_argument("--runs", type=Path, default=Path("runs/paradigms"))
+    options = parser.parse_args(words)
+    if options.command == "table":
+        rows = table_of(options.runs)
+        if options.output is not None:
+            options.output.write_text(json.dumps(rows, indent=1) + "\n")
+        print(markdown(rows))
+        return 0
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells leave it for what they run in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 60 * options.minutes)
+    try:
+        for seed in range(options.seeds):
+            for paradigm in PARADIGMS:
+                print(run_unit(paradigm, seed, options), file=sys.stderr)
+    except ValueError as error:
+        print(f"paradigms: {error}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from here.", file=sys.stderr)
+        return 3
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

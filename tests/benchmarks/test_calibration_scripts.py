@@ -1,0 +1,82 @@
+"""What the calibration scripts count and write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks.calibrate_measures import FAULTS, rows_of
+from benchmarks.calibrate_measures import markdown as report_of_measures
+from benchmarks.detector_table import SOUNDS, Tally, degraded_sound
+from benchmarks.detector_table import markdown as report_of_detectors
+
+from vivace.evaluation.calibration import FLOOR, SHIFTS, SILENCE, STILL, TRUTH, shift_name
+from vivace.evaluation.metric import ItemMetric
+
+
+def test_events_are_counted_one_to_one() -> None:
+    tally = Tally()
+    tally.add_times([0.5, 1.0, 1.5], [0.51, 1.2, 1.49, 1.51], 0.05)
+    row = tally.row()
+    assert (row["precision"], row["recall"]) == (0.5, pytest.approx(2 / 3))
+    assert (row["true"], row["found"]) == (3, 4)
+    assert abs(row["bias_ms"] or 0.0) <= 10.0
+    assert row["mae_ms"] == pytest.approx(10.0)
+    assert Tally().row()["precision"] is None
+
+
+def test_stretches_are_counted_step_by_step() -> None:
+    tally = Tally()
+    tally.add_steps(np.array([1, 1, 0, 0], bool), np.array([0, 1, 1, 0], bool))
+    assert (tally.row()["precision"], tally.row()["recall"]) == (0.5, 0.5)
+
+
+def test_noise_has_the_strength_that_its_name_says() -> None:
+    tone = np.sin(np.arange(32000) * 0.1)[None].astype(np.float32) * 0.1
+    for condition, ratio in (("20 dB noise", 20.0), ("6 dB noise", 6.0)):
+        noise = degraded_sound("a", tone, 16000, condition) - tone
+        assert 10 * np.log10((tone**2).mean() / (noise**2).mean()) == pytest.approx(ratio, abs=0.3)
+    assert degraded_sound("a", tone, 16000, "clean") is tone
+    for condition in SOUNDS:
+        found = [degraded_sound(name, tone, 16000, condition) for name in ("a", "a")]
+        assert np.array_equal(*found)
+
+
+def test_the_table_says_what_there_is() -> None:
+    row: dict[str, Any] = {
+        "detector": "cuts",
+        "condition": "dark",
+        "clips": 4,
+        **Tally(3, 4, 3, [1.0, -2.0, 4.0]).row(),
+    }
+    text = report_of_detectors([row, {**row, **Tally().row()}], "python benchmarks/detector_table.py --clips 4")
+    assert "| cuts | dark | 0.750 | 1.000 | 3 | 4 | 1.0 | 2.3 | 4 |" in text
+    assert "| cuts | dark | - | - | 0 | 0 | - | - | 4 |" in text
+    assert "| sound onsets | drum | 1.000 | 1.000 |" in text  # of the calibration that the thresholds come from
+
+
+def test_a_measure_that_finds_no_shift_is_marked() -> None:
+    treatments = [TRUTH, "codecs", *map(shift_name, SHIFTS), *FAULTS, FLOOR, SILENCE, STILL]
+    clips = [f"clip {n}" for n in range(8)]
+
+    def measure(name: str, *sides: str) -> ItemMetric:
+        return ItemMetric(name, lambda sample: [0.0, 1.0], requires=sides)
+
+    def values(change: float) -> dict[str, dict[str, float | None]]:
+        late = {shift_name(ms) for ms in SHIFTS}
+        found: dict[str, dict[str, float | None]] = {
+            treatment: {clip: 0.9 - n / 100 - (change if treatment in late else 0.0) for n, clip in enumerate(clips)}
+            for treatment in treatments
+        }
+        return found | {SILENCE: dict.fromkeys(clips)}
+
+    metrics = [measure("sharp", "pictures", "sound"), measure("blind", "pictures", "sound"), measure("one", "sound")]
+    rows = rows_of("impacts", metrics, {"sharp": values(0.5), "blind": values(0.0), "one": values(0.0)})
+    told = {"command": "python x", "clips": 8, "model": "nano-nava", "talk_left_out": "No judge."}
+    text = report_of_measures(rows, told)
+    assert "| blind ↑ | **no** |" in text
+    assert "| sharp ↑ | yes |" in text
+    assert text.count("| one ↑ |") == 1  # not among the measures of synchrony
+    assert "No judge." in text
+    assert "--clips 64" in text

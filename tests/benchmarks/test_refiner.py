@@ -1,0 +1,28 @@
+"""The refiner's benchmark on a tiny refiner: every method is measured, and sound is never changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from benchmarks.refiner import METHODS, SYNC, main
+from tests.tiny import tiny_refiner_pipeline
+
+
+def test_every_method_is_measured_on_the_same_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tiny_refiner_pipeline()
+    made.base.save_pretrained(tmp_path / "alive")
+    made.save_pretrained(tmp_path / "refiner", base="alive")
+    words = ["--model", str(tmp_path / "refiner"), "--clips", "2", "--split", "val", "--size", "32", "--seconds", "0.8"]
+    main([*words, "--output", str(tmp_path / "out" / "figures.json")])
+    told = json.loads(capsys.readouterr().out)
+    assert told["n"] == 2
+    assert set(told["pictures"]) == set(METHODS)
+    assert set(told["sync"]) == {*METHODS, "small", "truth"}
+    assert all(set(SYNC) == set(each) for each in told["sync"].values())
+    for method in METHODS:
+        assert {"psnr", "ssim", "restlessness", "flicker"} <= set(told["pictures"][method])
+    # A refiner of random weights is worse than a kernel.
+    psnr = {method: told["pictures"][method]["psnr"]["mean"] for method in METHODS}
+    assert psnr["refined"] < psnr["lanczos"]
+    stored = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert [row["id"] for row in stored["rows"]] == ["seen-0000", "unseen-0000"]
