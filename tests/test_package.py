@@ -1,5 +1,6 @@
 """The package as a whole: light to import, honest about its names, whole in its parts."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -64,9 +65,7 @@ def test_constraints_pin_every_direct_dependency():
     pins = dict(
         line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"
     )
-    names = {
-        requirement.split(">")[0].split("=")[0].split("<")[0] for requirement in [*project["dependencies"], *extras]
-    }
+    names = {re.split(r"[\[<>=]", requirement)[0] for requirement in [*project["dependencies"], *extras]}
     assert names <= pins.keys()
 
 

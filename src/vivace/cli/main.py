@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 # Commands of other rooms: the module of each is vivace.cli.NAME and holds either a function or a Typer `app`.
-OTHERS = ("verify", "world", "train", "evaluate", "convert", "plan")
+OTHERS = (
+    "verify",
+    "world",
+    "train",
+    "evaluate",
+    "convert",
+    "plan",
+    "voice",
+    "curate",
+    "compare",
+    "study",
+    "refine",
+    "animate",
+)
 
 
 def build() -> typer.Typer:
@@ -77,6 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     standard error. 130: interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Read by the OpenMP runtime when torch starts. Threads that wait by spinning make a busy machine many times
+    # slower: two threads on two cores beside another job took 70 s where one took 0.8 s.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result = build()(words, prog_name="vivace", standalone_mode=False)
         if result == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code, without a word.
