@@ -130,28 +130,31 @@ def tiny_speaking_pipeline(**capabilities: Any) -> NavaPipeline:
     return pipeline
 
 
+# An Alive transformer of 1 + 1 video and 2 audio blocks.
+TINY_ALIVE: dict[str, Any] = {
+    "video_channels": 4,
+    "audio_channels": 128,
+    "dim": 24,
+    "num_heads": 2,
+    "num_dual_layers": 1,
+    "num_single_layers": 1,
+    "audio_dim": 16,
+    "audio_heads": 2,
+    "num_audio_layers": 2,
+    "exchange_dim": 16,
+    "exchange_heads": 2,
+    "adjust_rank": 4,
+    "text_dims": (16,),
+    "text_len": TEXT_LEN,
+    "freq_dim": 16,
+    "learned_positions": None,
+}
+
+
 def tiny_alive_transformer(**changes: Any) -> AliveTransformer:
     """Random weights in every layer (also those that start at zero), 1 + 1 video and 2 audio blocks."""
     torch.manual_seed(0)
-    config: dict[str, Any] = {
-        "video_channels": 4,
-        "audio_channels": 128,
-        "dim": 24,
-        "num_heads": 2,
-        "num_dual_layers": 1,
-        "num_single_layers": 1,
-        "audio_dim": 16,
-        "audio_heads": 2,
-        "num_audio_layers": 2,
-        "exchange_dim": 16,
-        "exchange_heads": 2,
-        "adjust_rank": 4,
-        "text_dims": (16,),
-        "text_len": TEXT_LEN,
-        "freq_dim": 16,
-        "learned_positions": None,
-    }
-    model = AliveTransformer(**(config | changes))
+    model = AliveTransformer(**(TINY_ALIVE | changes))
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():

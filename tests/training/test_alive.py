@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from tests.tiny import ALIVE_CAPABILITIES
+from tests.tiny import ALIVE_CAPABILITIES, TINY_ALIVE
 from tests.training.small import joint_data
 
 from vivace.conditioning.text import encode_prompts
@@ -25,24 +25,7 @@ from vivace.training.recipe import check_recipe, load_recipe, recipe_json
 from vivace.training.tasks import dropped_speech
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes" / "nano-alive").glob("*.toml"))
-TRANSFORMER = {
-    "video_channels": 4,
-    "audio_channels": 128,
-    "dim": 24,
-    "num_heads": 2,
-    "num_dual_layers": 1,
-    "num_single_layers": 1,
-    "audio_dim": 16,
-    "audio_heads": 2,
-    "num_audio_layers": 2,
-    "exchange_dim": 16,
-    "exchange_heads": 2,
-    "adjust_rank": 4,
-    "text_dims": [16],
-    "text_len": 192,
-    "freq_dim": 16,
-    "learned_positions": None,
-}
+TRANSFORMER = {**TINY_ALIVE, "text_dims": [16], "text_len": 192}
 
 
 def alive_recipe(latents: Path, optimizer: dict[str, Any] | None = None, **changes: Any) -> AliveRecipe:

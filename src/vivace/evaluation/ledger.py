@@ -51,30 +51,14 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, run: Run) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._path = folder, folder / "items.jsonl"
         self._percepts: dict[tuple[str, str], Percept] = {}
         self._measured: dict[tuple[str, str], Mapping[str, float]] = {}
-        identity = folder / "run.json"
-        wanted = run.to_json()
-        if identity.exists():
-            if json.loads(identity.read_text(encoding="utf-8")) != json.loads(json.dumps(wanted)):
-                raise VivaceError(f"{folder} holds the results of another run; give --output a new folder.")
-        else:
-            with replacing(identity) as path:
-                path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        claim_folder(folder, run.to_json())
         self._read()
 
     def _read(self) -> None:
-        if not self._path.exists():
-            return
-        content = self._path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with self._path.open("r+b") as file:
-                file.truncate(len(whole))
-        for line in whole.decode("utf-8").splitlines():
-            row = json.loads(line)
+        for row in whole_rows(self._path):
             self._percepts[row["condition"], row["id"]] = percept_from_json(row["percept"])
             self._measured[row["condition"], row["id"]] = row.get("measured", {})
 
@@ -115,3 +99,32 @@ class Ledger:
             row["measured"] = dict(measured)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Make a results folder of a run, or go on in one: run.json says whose it is.
+
+    Raises:
+        VivaceError: the folder holds another run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = json.loads(json.dumps(identity))
+    run = folder / "run.json"
+    if run.exists():
+        if json.loads(run.read_text(encoding="utf-8")) != wanted:
+            raise VivaceError(f"{folder} holds the results of another run; give --output a new folder.")
+        return
+    with replacing(run) as path:
+        path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+
+
+def whole_rows(path: Path) -> list[Any]:
+    """Rows of a file of JSON lines, none where there is no file; a line cut off by a crash is cut off the file too."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return [json.loads(line) for line in whole.decode("utf-8").splitlines()]

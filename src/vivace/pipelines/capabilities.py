@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -33,7 +33,46 @@ P = TypeVar("P", bound=Steps)
 _SAID_SIZES = 4  # more of them make no sentence
 
 
-class Abilities(Frozen, Generic[P]):
+class PresetHolder(Frozen, Generic[P]):
+    """What a folder's section says under a name and with presets, for models and refiners alike."""
+
+    KIND: ClassVar[str] = "model"  # what messages call whatever has these capabilities
+
+    name: str
+    presets: dict[str, P]
+    preset: str
+
+    @classmethod
+    def read(cls, section: Mapping[str, Any] | None) -> Self:
+        """Capabilities from a model folder's section; None gives the defaults.
+
+        Raises:
+            VivaceError: an unknown key, a value of the wrong kind, or a default preset that is not there.
+        """
+        try:
+            found = cls.model_validate(dict(section or {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise VivaceError(
+                f"The {cls.KIND}'s capabilities have a bad entry {where!r} ({first['msg']}); install the model anew."
+            ) from None
+        found.preset_named(None)
+        return found
+
+    def preset_named(self, name: str | None) -> P:
+        """A preset, or the default one for None.
+
+        Raises:
+            VivaceError: an unknown name.
+        """
+        name = self.preset if name is None else name
+        if name not in self.presets:
+            raise VivaceError(f"Preset {name!r} is unknown to {self.name}; use one of {', '.join(self.presets)}.")
+        return self.presets[name]
+
+
+class Abilities(PresetHolder[P], Generic[P]):
     """A model's abilities, whatever its architecture; the defaults are those of the published NAVA.
 
     Args:
@@ -75,8 +114,6 @@ class Abilities(Frozen, Generic[P]):
     context_seconds: float = Field(0.75, gt=0, le=10)
     most_spans: int = Field(16, ge=0)
     unknown_voice: Literal["null", "marker"] = "marker"
-    presets: dict[str, P]
-    preset: str
     knows: str | None = None
     vocabulary: tuple[str, ...] = ()
     language: str | None = None
@@ -85,35 +122,6 @@ class Abilities(Frozen, Generic[P]):
     def caption_language(self) -> str:
         """What a prompt is best rewritten in."""
         return self.language or ("English" if self.vocabulary else "Chinese")
-
-    @classmethod
-    def read(cls, section: Mapping[str, Any] | None) -> Self:
-        """Capabilities from a model folder's section; None gives the defaults.
-
-        Raises:
-            VivaceError: an unknown key, a value of the wrong kind, or a default preset that is not there.
-        """
-        try:
-            found = cls.model_validate(dict(section or {}))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise VivaceError(
-                f"The model's capabilities have a bad entry {where!r} ({first['msg']}); install the model anew."
-            ) from None
-        found.preset_named(None)
-        return found
-
-    def preset_named(self, name: str | None) -> P:
-        """A preset, or the default one for None.
-
-        Raises:
-            VivaceError: an unknown name.
-        """
-        name = self.preset if name is None else name
-        if name not in self.presets:
-            raise VivaceError(f"Preset {name!r} is unknown to {self.name}; use one of {', '.join(self.presets)}.")
-        return self.presets[name]
 
     def check_task(self, task: TaskName) -> None:
         """Raises VivaceError for a task that the model has not learned."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Self
+from typing import ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from vivace.errors import VivaceError
+from vivace.pipelines.capabilities import PresetHolder
 from vivace.sampling.degradation import DEGRADATION
 from vivace.sampling.mutual_presets import MutualPreset
-from vivace.sampling.presets import Frozen, Scale
+from vivace.sampling.presets import Scale
 from vivace.timeline import MAX_SECONDS, as_rate
 
 # How far a size that is asked for may depart from the clip's shape: to the next even number, not to another picture.
 STRETCH = 0.02
 
 
-class RefinerCapabilities(Frozen):
+class RefinerCapabilities(PresetHolder[MutualPreset]):
     """A refiner's abilities; the defaults are for one of the published size.
 
     Args:
@@ -33,6 +33,8 @@ class RefinerCapabilities(Frozen):
         degradation: share of noise in the start, unless a call says otherwise.
         presets, preset: sampling presets by name, and the default one's; only what they say of video counts.
     """
+
+    KIND: ClassVar[str] = "refiner"
 
     name: str = "this refiner"
     scale: float = Field(2.25, gt=0)
@@ -53,35 +55,6 @@ class RefinerCapabilities(Frozen):
         }
     )
     preset: str = "full"
-
-    @classmethod
-    def read(cls, section: Mapping[str, Any] | None) -> Self:
-        """Capabilities from a folder's section; None gives the defaults.
-
-        Raises:
-            VivaceError: an unknown key, a value of the wrong kind, or a default preset that is not there.
-        """
-        try:
-            found = cls.model_validate(dict(section or {}))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise VivaceError(
-                f"The refiner's capabilities have a bad entry {where!r} ({first['msg']}); install the model anew."
-            ) from None
-        found.preset_named(None)
-        return found
-
-    def preset_named(self, name: str | None) -> MutualPreset:
-        """A preset, or the default one for None.
-
-        Raises:
-            VivaceError: an unknown name.
-        """
-        name = self.preset if name is None else name
-        if name not in self.presets:
-            raise VivaceError(f"Preset {name!r} is unknown to {self.name}; use one of {', '.join(self.presets)}.")
-        return self.presets[name]
 
     def check_clip(self, width: int, height: int, fps: Fraction, seconds: Fraction) -> None:
         """Raises VivaceError for a clip whose size, rate or length it cannot take."""

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vivace.errors import VivaceError
+from vivace.evaluation.ledger import claim_folder, whole_rows
 from vivace.evaluation.metric import NOT_GIVEN, ItemMetric, Undefined
 from vivace.evaluation.suites.suite import SuiteItem
-from vivace.media import replacing
 
 SCHEMA = 1
 Outcome = list[float] | Undefined
@@ -32,30 +31,14 @@ class SuiteLedger:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "items.jsonl"
         self._known: dict[str, tuple[str, dict[str, tuple[str, Outcome]]]] = {}
         self._notes: dict[str, Mapping[str, str]] = {}
-        wanted = json.loads(json.dumps({"schema": SCHEMA, **identity}))
-        run = folder / "run.json"
-        if run.exists():
-            if json.loads(run.read_text(encoding="utf-8")) != wanted:
-                raise VivaceError(f"{folder} holds the results of another run; give --output a new folder.")
-        else:
-            with replacing(run) as path:
-                path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        claim_folder(folder, {"schema": SCHEMA, **identity})
         self._read()
 
     def _read(self) -> None:
-        if not self._path.exists():
-            return
-        content = self._path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with self._path.open("r+b") as file:
-                file.truncate(len(whole))
-        for line in whole.decode("utf-8").splitlines():
-            row = json.loads(line)
+        for row in whole_rows(self._path):
             found = {name: _found(entry) for name, entry in row["metrics"].items()}
             self._take(row["id"], row["sha256"], found)
             self._notes[row["id"]] = row.get("notes", {})
