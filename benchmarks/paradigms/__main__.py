@@ -20,7 +20,7 @@ import json
 import signal
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,37 @@ def recipe_of(paradigm: str, seed: int, options: argparse.Namespace) -> JointRec
     )
 
 
-def run_unit(paradigm: str, seed: int, options: argparse.Namespace) -> Path:
+class StopRequest:
+    """Ctrl-C, or the end of the time, noted instead of raised: an interrupt inside of a library may come out as another
+    error. `train` listens for itself; everything else asks `check` between its parts."""
+
+    def __init__(self, minutes: float) -> None:
+        self.minutes, self.asked = minutes, False
+
+    def __enter__(self) -> StopRequest:
+        handlers = {signal.SIGINT: self._ask, signal.SIGALRM: lambda *_: signal.raise_signal(signal.SIGINT)}
+        self.previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        signal.setitimer(signal.ITIMER_REAL, 60 * self.minutes)
+        return self
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt once a stop was asked for."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+def run_unit(paradigm: str, seed: int, options: argparse.Namespace, check: Callable[[], None] = lambda: None) -> Path:
     """Train one paradigm with one seed, or go on, and write `result.json`; nothing is done where it is there.
+
+    `check` is asked between the parts, and may raise KeyboardInterrupt.
 
     Raises:
         ValueError: the folder holds a unit with other settings.
@@ -111,6 +140,7 @@ def run_unit(paradigm: str, seed: int, options: argparse.Namespace) -> Path:
     with replacing(kept) as temporary:
         temporary.write_text(text)
     objective = ParadigmObjective(recipe, folder)
+    check()
     train(objective, recipe.loop, folder)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     found = {
@@ -232,23 +262,17 @@ def main(words: Sequence[str] | None = None) -> int:
             options.output.write_text(json.dumps(rows, indent=1) + "\n")
         print(markdown(rows))
         return 0
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells leave it for what they run in the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    signal.setitimer(signal.ITIMER_REAL, 60 * options.minutes)
     try:
-        for seed in range(options.seeds):
-            for paradigm in PARADIGMS:
-                print(run_unit(paradigm, seed, options), file=sys.stderr)
+        with StopRequest(options.minutes) as stop:
+            for seed in range(options.seeds):
+                for paradigm in PARADIGMS:
+                    print(run_unit(paradigm, seed, options, stop.check), file=sys.stderr)
     except ValueError as error:
         print(f"paradigms: {error}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped; the same command goes on from here.", file=sys.stderr)
         return 3
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     return 0
 
 
