@@ -18,10 +18,11 @@ from torch import nn
 from vivace.models.alive import AliveTransformer
 from vivace.models.alive_context import AliveContext
 from vivace.training.flow_step import encode_captions, with_conditions, with_references
-from vivace.training.joint import JointObjective, JointRecipe, OptimizerSettings, Prepared, Stage
+from vivace.training.joint import JointObjective, JointRecipe, OptimizerSettings, Prepared, Stage, Validation
 from vivace.training.loop import train
 from vivace.training.muon import Muon, split_parameters
 from vivace.training.tasks import Dropout, dropped_pairs, dropped_speech, shown_references
+from vivace.training.validate import AliveSampleSettings
 
 PARTS = ("video", "audio", "exchange")
 # Muon is for the matrices inside blocks. What meets the outside, and tables that are looked up, stay with AdamW.
@@ -60,6 +61,12 @@ class AliveStage(Stage):
     audio_weight: float = Field(default=1.0, ge=0, description="coefficient of the audio loss")
 
 
+class AliveValidation(Validation):
+    """Held-out figures, and clips to look at."""
+
+    samples: AliveSampleSettings | None = None
+
+
 class AliveRecipe(JointRecipe):
     """One training of an Alive transformer with its text encoder."""
 
@@ -67,14 +74,13 @@ class AliveRecipe(JointRecipe):
     transformer: dict[str, Any] = Field(description="configuration of AliveTransformer")
     optimizer: AliveOptimizer = AliveOptimizer()
     stages: tuple[AliveStage, ...] = Field(min_length=1)
+    validation: AliveValidation
 
     @model_validator(mode="after")
     def _can_be_run(self) -> AliveRecipe:
         rates = self.optimizer.rates
         if not self.train_text_encoder and not any(getattr(rates, part) for part in PARTS):
             raise ValueError("every part is frozen, so that nothing is trained; give one of optimizer.rates above 0")
-        if self.validation.samples is not None:
-            raise ValueError("validation.samples are made by the unit joint only; remove them")
         return self
 
 

@@ -110,6 +110,9 @@ class JointRecipe(BaseModel):
         description="model folder, or run of this unit, whose transformer and text encoder are taken on; the first may "
         "lack all that only sound uses",
     )
+    start_text_encoder_from: Path | None = Field(
+        default=None, description='run of the unit "captions", or model folder, whose text encoder is taken instead'
+    )
     optimizer: OptimizerSettings = OptimizerSettings()
     stages: tuple[Stage, ...] = Field(min_length=1)
     validation: Validation
@@ -131,7 +134,37 @@ def build_text_encoder(config: dict[str, Any]) -> UMT5EncoderModel:
     """
     if config.get("dropout_rate"):
         raise VivaceError("text_encoder.dropout_rate cannot be resumed exactly; remove it or set it to 0.")
-    return UMT5EncoderModel(UMT5Config(**{**config, "dropout_rate": 0.0}))
+    encoder = UMT5EncoderModel(UMT5Config(**{**config, "dropout_rate": 0.0}))
+    look_near(encoder)
+    return encoder
+
+
+@torch.no_grad()
+def look_near(encoder: UMT5EncoderModel) -> None:
+    """Let the heads of every layer begin by looking at near places: before, behind, around, and all over (ours).
+
+    UMT5 knows places only by a bias for each distance, and begins with all nearly equal: a text is a bag of tokens. Of
+    bytes nothing can be read so, and a bias of several units is thousands of steps of AdamW away.
+    """
+    config = encoder.config
+    for block in encoder.encoder.block:
+        attention = block.layer[0].SelfAttention
+        away = torch.arange(-config.relative_attention_max_distance, config.relative_attention_max_distance + 1)
+        buckets = attention._relative_position_bucket(away[None])[0]
+        # Mean distance (below 0 before the place itself) of each bucket.
+        count = torch.bincount(buckets, minlength=config.relative_attention_num_buckets)
+        total = torch.bincount(buckets, weights=away.float(), minlength=config.relative_attention_num_buckets)
+        distance = total / count.clamp_min(1)
+        before, behind = distance.clamp(max=0), -distance.clamp(min=0)
+        around = before + behind
+        slopes = (
+            before + 4 * behind.clamp(min=-1),
+            behind + 4 * before.clamp(min=-1),
+            0.4 * around,
+            0.04 * around,
+        )
+        for head in range(config.num_heads):
+            attention.relative_attention_bias.weight[:, head] += slopes[head % len(slopes)]
 
 
 @dataclass(frozen=True)
@@ -171,6 +204,8 @@ class JointObjective:
         if recipe.start_from is not None:
             for name, module in self.modules().items():
                 start_from(recipe.start_from, name, module)
+        if recipe.start_text_encoder_from is not None:
+            start_from(recipe.start_text_encoder_from, "text_encoder", self.text_encoder)
         self.text_encoder.requires_grad_(recipe.train_text_encoder)
         self.prepared = Prefetch(self.prepare, recipe.loop.steps * recipe.loop.accumulate)
         samples = recipe.validation.samples

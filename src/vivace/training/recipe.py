@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from vivace.errors import VivaceError
 from vivace.training.alive import AliveRecipe, run_alive
 from vivace.training.audio_codec import AudioCodecRecipe, run_audio_codec
+from vivace.training.caption_reader import CaptionsRecipe, run_captions
 from vivace.training.encode import EncodeRecipe, run_encode
 from vivace.training.export import ExportRecipe, run_export
 from vivace.training.joint import JointRecipe, run_joint
@@ -34,6 +35,7 @@ Recipe = Annotated[
     | SpeakerRecipe
     | RecogniserRecipe
     | VoiceJudgeRecipe
+    | CaptionsRecipe
     | JointRecipe
     | AliveRecipe
     | RefinerRecipe
@@ -50,6 +52,7 @@ RUNNERS: dict[type, Callable[[Any, Path], dict[str, float]]] = {
     SpeakerRecipe: run_speaker,
     RecogniserRecipe: run_recogniser,
     VoiceJudgeRecipe: run_voice_judge,
+    CaptionsRecipe: run_captions,
     JointRecipe: run_joint,
     AliveRecipe: run_alive,
     RefinerRecipe: run_refiner,
@@ -66,6 +69,7 @@ UNITS = (
     "speaker",
     "recogniser",
     "voice-judge",
+    "captions",
     "joint",
     "alive",
     "alive-refiner",

@@ -19,8 +19,11 @@ from vivace.media import Clip, contact_sheet, write_clip, write_png
 from vivace.models.alive import AliveTransformer
 from vivace.models.nava import NavaTransformer
 from vivace.pair import AV
+from vivace.pipelines.alive import AlivePipeline
+from vivace.pipelines.clip_pipeline import ClipPipeline
 from vivace.pipelines.nava import NavaPipeline
 from vivace.sampling.flow import Times
+from vivace.sampling.mutual_presets import MutualPreset
 from vivace.sampling.presets import Preset, Scale, Steps
 from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
 from vivace.training.flow_step import caption_of, draw_noise, encode_captions, flow_errors, with_conditions
@@ -100,6 +103,14 @@ class SampleSettings(BaseModel):
     preset: Preset = Preset(steps=20, solver="euler", shift=3.0, text=Scale(video=2.0, audio=2.0))
 
 
+class AliveSampleSettings(SampleSettings):
+    """The same, sampled as Alive is."""
+
+    preset: MutualPreset = MutualPreset(  # type: ignore[assignment]
+        steps=20, solver="euler", shift=3.0, text=Scale(video=2.0, audio=2.0), mutual=Scale(video=1.5, audio=1.5)
+    )
+
+
 class Sampler:
     """Makes the same prompts with the same seeds each time, so that progress can be seen and heard.
 
@@ -122,13 +133,18 @@ class Sampler:
             self.expected.append(attributes)
 
     def sample(
-        self, transformer: NavaTransformer, text_encoder: nn.Module, tokenizer: ByT5Tokenizer, step: int
+        self,
+        transformer: NavaTransformer | AliveTransformer,
+        text_encoder: nn.Module,
+        tokenizer: ByT5Tokenizer,
+        step: int,
     ) -> dict[str, float]:
         """Write clips and contact sheets to `run/samples/step-XXXXXXXX`; returns their scores."""
         from vivace.evaluation.world import score_clips  # the detectors load slowly, and most runs ask for no samples
 
         settings = self.settings
-        pipeline = NavaPipeline(
+        kind: Any = AlivePipeline if isinstance(transformer, AliveTransformer) else NavaPipeline
+        pipeline: ClipPipeline = kind(
             transformer=transformer,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
@@ -155,7 +171,7 @@ class Sampler:
         results = score_clips(clips, self.expected)
         return {name: float(result.value) for name, result in results.items() if result.value is not None}
 
-    def _clips(self, pipeline: NavaPipeline) -> list[Clip]:
+    def _clips(self, pipeline: ClipPipeline) -> list[Clip]:
         batch, clips = self.settings.batch, []
         for start in range(0, len(self.prompts), batch):
             prompts = self.prompts[start : start + batch]
