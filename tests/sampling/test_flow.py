@@ -15,6 +15,7 @@ from vivace.sampling.flow import (
     nearest_sigmas,
     sample_from_table,
     sample_logit_normal,
+    spread_normal,
     training_weights,
     velocity_target,
 )
@@ -77,6 +78,19 @@ def test_table_times_are_uniform_over_entries_and_repeat_with_the_seed() -> None
     assert abs(drawn.weights.mean().item() - 1) < 0.02
     assert abs((drawn.sigmas > float(table.sigmas[500])).float().mean().item() - 0.5) < 0.02
     torch.testing.assert_close(training_weights(table, drawn.timesteps[:50]), drawn.weights[:50])
+
+
+def test_spread_levels_fill_every_part_of_the_bell_and_each_alone_is_normal() -> None:
+    draws = [spread_normal(32, torch.Generator().manual_seed(seed)) for seed in range(400)]
+    for values in draws[:20]:
+        parts = (torch.special.ndtr(values.sort().values) * 32).floor()
+        assert parts.tolist() == list(range(32))
+    first = torch.stack([values[0] for values in draws])
+    assert abs(float(first.mean())) < 0.15
+    assert abs(float(first.std()) - 1) < 0.1
+    spread = sample_logit_normal(20000, torch.Generator().manual_seed(1), mean=0.5, shift=2, spread=True)
+    drawn = sample_logit_normal(20000, torch.Generator().manual_seed(1), mean=0.5, shift=2)
+    assert torch.allclose(spread.sigmas.sort().values, drawn.sigmas.sort().values, atol=0.03)
 
 
 def test_logit_normal_times_have_their_median_and_repeat_with_the_seed() -> None:

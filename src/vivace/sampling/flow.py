@@ -65,11 +65,32 @@ def sample_from_table(count: int, table: Table, generator: torch.Generator) -> T
     return Times(sigmas, timesteps.float(), torch.from_numpy(bell_weights(table))[index])
 
 
+def spread_normal(count: int, generator: torch.Generator) -> Tensor:
+    """Standard normal values, one from each of `count` equally likely parts, in random order. float64 [count]
+
+    Each value by itself is normal, and a batch has as many of every part. Levels of noise differ more in their loss
+    than clips do, so such batches give a steadier gradient (Kingma et al. 2021).
+    """
+    within = torch.rand(count, generator=generator, dtype=torch.float64)
+    quantiles = (torch.randperm(count, generator=generator) + within) / count
+    return torch.special.ndtri(quantiles.clamp(1e-9, 1 - 1e-9))
+
+
 def sample_logit_normal(
-    count: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0, shift: float = 1.0
+    count: int,
+    generator: torch.Generator,
+    mean: float = 0.0,
+    std: float = 1.0,
+    shift: float = 1.0,
+    *,
+    spread: bool = False,
 ) -> Times:
-    """sigma = shifted(sigmoid(mean + std * normal)), all weights 1 (Stable Diffusion 3)."""
-    normal = torch.randn(count, generator=generator, dtype=torch.float64)
+    """sigma = shifted(sigmoid(mean + std * normal)), all weights 1 (Stable Diffusion 3).
+
+    Args:
+        spread: draw by `spread_normal`.
+    """
+    normal = spread_normal(count, generator) if spread else torch.randn(count, generator=generator, dtype=torch.float64)
     sigmas = torch.sigmoid(mean + std * normal)
     moved = torch.from_numpy(shifted(sigmas.numpy(), shift)).float()
     return Times(moved, moved * 1000, torch.ones(count))

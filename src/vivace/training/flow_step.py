@@ -37,6 +37,7 @@ class TimeSettings(BaseModel):
     shift: float = Field(default=5.0, gt=0)
     mean: float = 0.0
     std: float = Field(default=1.0, gt=0)
+    spread: bool = Field(default=False, description="logit-normal levels of a batch are spread evenly over their bell")
     independent: bool = Field(default=False, description="a level for each modality, instead of one for both (NAVA)")
 
 
@@ -48,7 +49,9 @@ def draw_times(settings: TimeSettings, count: int, seed: int, step: int) -> AV[T
         generator = torch.Generator().manual_seed(key)
         if settings.kind == "table":
             return sample_from_table(count, train_table(settings.shift), generator)
-        return sample_logit_normal(count, generator, settings.mean, settings.std, settings.shift)
+        return sample_logit_normal(
+            count, generator, settings.mean, settings.std, settings.shift, spread=settings.spread
+        )
 
     video = draw(0)
     return AV(video, draw(1) if settings.independent else video)
