@@ -22,7 +22,6 @@ from vivace.errors import VivaceError
 from vivace.evaluation.lip_sync_distance import lip_sync
 from vivace.evaluation.metric import ItemMetric, Sample
 from vivace.evaluation.published import (
-    UNVERIFIED,
     audiobox_metrics,
     clap_metrics,
     imagebind_metrics,
@@ -31,6 +30,7 @@ from vivace.evaluation.published import (
     speaker_metrics,
     transcript_metrics,
 )
+from vivace.evaluation.published_metric import UNVERIFIED
 from vivace.evaluation.transcripts import characters, error_rate, plain_words, seed_tts_words
 from vivace.media import Clip
 from vivace.perception.published.audiobox import Audiobox

@@ -1,8 +1,8 @@
 """Published metrics whose networks the user brings: measured where the weights are named, else reported as skipped.
 
 What a sample must have beside its clip lies in `Sample.refs`: "said", the text that is to be spoken; "audio_prompt",
-the text of the sound; "voice" and "sound", clips with the voice and the true sound to be compared with; "face_tracks",
-a list of `vivace.perception.published.syncnet.FaceTrack`.
+the text of the sound; "voice" and "sound", clips with the voice and the true sound to be compared with; "video", the
+true clip; "face_tracks", a list of `vivace.perception.published.syncnet.FaceTrack`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from vivace.evaluation.embedding_scores import avh_score, cosines, javis_score, 
 from vivace.evaluation.frechet import pair_square_distance
 from vivace.evaluation.lip_sync_distance import lip_sync
 from vivace.evaluation.metric import Direction, ItemMetric, Sample, Undefined, once_per_sample
+from vivace.evaluation.published_metric import item_metric, sound_of
+from vivace.evaluation.set_metric import SetMetric
 from vivace.evaluation.transcripts import characters, error_rate, plain_words, seed_tts_words, verse_bench_words
-from vivace.media import Clip
 from vivace.perception.published.weights import PUBLISHED, MissingWeightsError, locate
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from vivace.perception.published.syncnet import LipVectors
     from vivace.perception.published.whisper import Whisper
 
-UNVERIFIED = "unverified"  # in the version of a metric whose adapter has never run on the public weights
 FRAME_MS = 40.0  # of SyncNet's 25 pictures per second
 VERSE_BENCH_OFFSET = 14  # frames from which on Verse-Bench leaves a track out
 
@@ -55,7 +55,7 @@ class Skipped:
         return {"status": "skipped", **asdict(self)}
 
 
-def published_metrics(named: Mapping[str, Path]) -> tuple[list[ItemMetric], list[Skipped]]:
+def published_metrics(named: Mapping[str, Path]) -> tuple[list[ItemMetric | SetMetric], list[Skipped]]:
     """All published metrics: those whose weights are named and loaded, and those that are skipped.
 
     Args:
@@ -64,7 +64,7 @@ def published_metrics(named: Mapping[str, Path]) -> tuple[list[ItemMetric], list
     Raises:
         VivaceError: weights are there and are not those of the network.
     """
-    metrics: list[ItemMetric] = []
+    metrics: list[ItemMetric | SetMetric] = []
     skipped: list[Skipped] = []
     for key, weights in PUBLISHED.items():
         try:
@@ -79,11 +79,11 @@ def published_metrics(named: Mapping[str, Path]) -> tuple[list[ItemMetric], list
 
 def audiobox_metrics(network: Audiobox) -> list[ItemMetric]:
     """Audiobox's four axes, 1 to 10. Of PC (production complexity) neither end is the better one."""
-    judged = once_per_sample(lambda sample: network(*_sound(sample.clip)))
+    judged = once_per_sample(lambda sample: network(*sound_of(sample.clip)))
     directions: dict[str, Direction] = {"CE": "higher", "CU": "higher", "PC": "none", "PQ": "higher"}
 
     def metric(axis: str, direction: Direction) -> ItemMetric:
-        return _metric(
+        return item_metric(
             "audiobox", f"audiobox_{axis.lower()}", lambda sample: judged(sample)[axis], ("sound",), direction
         )
 
@@ -92,24 +92,24 @@ def audiobox_metrics(network: Audiobox) -> list[ItemMetric]:
 
 def clap_metrics(network: Clap) -> list[ItemMetric]:
     """The cosine of the sound with its text, and Verse-Bench's distance of the sound from the true one."""
-    heard = once_per_sample(lambda sample: network.of_sound(*_sound(sample.clip)))
+    heard = once_per_sample(lambda sample: network.of_sound(*sound_of(sample.clip)))
 
     def score(sample: Sample) -> float:
         return float(cosines(heard(sample), network.of_text(str(sample.refs["audio_prompt"]))))
 
     def distance(sample: Sample) -> float:
-        return pair_square_distance(heard(sample), network.of_sound(*_sound(sample.refs["sound"])))
+        return pair_square_distance(heard(sample), network.of_sound(*sound_of(sample.refs["sound"])))
 
     return [
-        _metric("clap", "clap_score", score, ("sound", "ref:audio_prompt")),
-        _metric("clap", "clap_pair_sqdist", distance, ("sound", "ref:sound"), "lower"),
+        item_metric("clap", "clap_score", score, ("sound", "ref:audio_prompt")),
+        item_metric("clap", "clap_pair_sqdist", distance, ("sound", "ref:sound"), "lower"),
     ]
 
 
 def transcript_metrics(network: Whisper) -> list[ItemMetric]:
     """Word and character errors of what Whisper hears; the mean of the utterances' rates."""
     heard = once_per_sample(
-        lambda sample: network(*_sound(sample.clip), "chinese" if _chinese(_said(sample)) else "english")
+        lambda sample: network(*sound_of(sample.clip), "chinese" if _chinese(_said(sample)) else "english")
     )
 
     def metric(name: str, words: Callable[[str], Sequence[str]], chinese: bool = True) -> ItemMetric:
@@ -120,7 +120,7 @@ def transcript_metrics(network: Whisper) -> list[ItemMetric]:
                 return Undefined("Seed-TTS hears Chinese by another network (Paraformer)")
             return error_rate(words(_said(sample)), words(heard(sample)))
 
-        return _metric("whisper", name, measure, ("sound", "ref:said"), "lower")
+        return item_metric("whisper", name, measure, ("sound", "ref:said"), "lower")
 
     return [
         metric("wer_seed_tts", seed_tts_words, chinese=False),
@@ -134,9 +134,9 @@ def speaker_metrics(key: str, network: WavlmSpeaker | SeedTtsSpeaker) -> list[It
     """The cosine of the clip's voice with the one that was given."""
 
     def similarity(sample: Sample) -> float:
-        return float(cosines(network(*_sound(sample.clip)), network(*_sound(sample.refs["voice"]))))
+        return float(cosines(network(*sound_of(sample.clip)), network(*sound_of(sample.refs["voice"]))))
 
-    return [_metric(key, name, similarity, ("sound", "ref:voice")) for name in PUBLISHED[key].metrics]
+    return [item_metric(key, name, similarity, ("sound", "ref:voice")) for name in PUBLISHED[key].metrics]
 
 
 def lip_sync_metrics(network: LipVectors) -> list[ItemMetric]:
@@ -171,7 +171,7 @@ def lip_sync_metrics(network: LipVectors) -> list[ItemMetric]:
             value = figures[name]
             return Undefined("every track is off by 14 frames or more") if value is None else value
 
-        return _metric("syncnet", name, measure, ("pictures", "sound", "ref:face_tracks"), direction, unit)
+        return item_metric("syncnet", name, measure, ("pictures", "sound", "ref:face_tracks"), direction, unit)
 
     return [
         metric("sync_c", "higher"),
@@ -189,7 +189,7 @@ def imagebind_metrics(network: ImageBind) -> list[ItemMetric]:
         clip = sample.clip
         assert clip is not None
         assert clip.frames is not None
-        audio, rate = _sound(clip)
+        audio, rate = sound_of(clip)
         fps = float(clip.fps)
         pictures, whole = network.of_pictures(clip.frames), network.of_sound(audio, rate)
         spans = windows(len(clip.frames) / fps, fps)
@@ -204,13 +204,22 @@ def imagebind_metrics(network: ImageBind) -> list[ItemMetric]:
     found = once_per_sample(find)
 
     def metric(name: str) -> ItemMetric:
-        return _metric("imagebind", name, lambda sample: found(sample)[name], ("pictures", "sound"))
+        return item_metric("imagebind", name, lambda sample: found(sample)[name], ("pictures", "sound"))
 
     return [metric(name) for name in PUBLISHED["imagebind"].metrics]
 
 
-def _built(key: str, path: Path) -> list[ItemMetric]:
+def _built(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
     """The metrics of one network with the weights at `path`; a network's libraries load only here."""
+    if key in ("panns", "passt", "vggish", "dnsmos"):
+        return _of_sound(key, path)
+    if key in ("laion-aesthetic", "aesthetic-v2-5", "i3d", "musiq", "maniqa"):
+        return _of_pictures(key, path)
+    if key == "synchformer":
+        from vivace.evaluation.published_sync import desync_metrics
+        from vivace.perception.published.synchformer import OffsetLogits
+
+        return desync_metrics(OffsetLogits(path))
     if key == "audiobox":
         from vivace.perception.published.audiobox import Audiobox
 
@@ -236,26 +245,36 @@ def _built(key: str, path: Path) -> list[ItemMetric]:
     return speaker_metrics(key, WavlmSpeaker(path) if key == "wavlm-sv" else SeedTtsSpeaker(path))
 
 
-def _metric(
-    key: str,
-    name: str,
-    measure: Callable[[Sample], float | Undefined],
-    requires: tuple[str, ...],
-    direction: Direction = "higher",
-    unit: str = "",
-) -> ItemMetric:
-    def record(sample: Sample) -> list[float] | Undefined:
-        value = measure(sample)
-        return value if isinstance(value, Undefined) else [value, 1.0]
+def _of_sound(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
+    from vivace.evaluation import published_sound
+    from vivace.perception.published.sound_classes import PannsClasses, PasstClasses, VggishVectors
 
-    version = "1" if PUBLISHED[key].verified else f"1, {UNVERIFIED}"
-    return ItemMetric(name, record, requires=requires, direction=direction, unit=unit, version=version)
+    if key == "panns":
+        return published_sound.panns_metrics(PannsClasses(path))
+    if key == "passt":
+        return published_sound.passt_metrics(PasstClasses(path))
+    if key == "vggish":
+        return published_sound.vggish_metrics(VggishVectors(path))
+    from vivace.perception.published.dnsmos import Dnsmos
+
+    return published_sound.dnsmos_metrics(Dnsmos(path))
 
 
-def _sound(clip: Clip | None) -> tuple[np.ndarray, int]:
-    assert clip is not None
-    assert clip.audio is not None
-    return clip.audio, clip.sample_rate
+def _of_pictures(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
+    from vivace.evaluation import published_pictures
+
+    if key == "i3d":
+        from vivace.perception.published.i3d import VideoLogits
+
+        return published_pictures.video_distance_metrics(VideoLogits(path))
+    if key in ("musiq", "maniqa"):
+        from vivace.perception.published.picture_quality import ManiqaScores, MusiqScores
+
+        return published_pictures.score_metrics(key, MusiqScores(path) if key == "musiq" else ManiqaScores(path))
+    from vivace.perception.published.aesthetic import AestheticPredictor
+
+    load = AestheticPredictor.laion if key == "laion-aesthetic" else AestheticPredictor.v2_5
+    return published_pictures.score_metrics(key, load(path))
 
 
 def _said(sample: Sample) -> str:

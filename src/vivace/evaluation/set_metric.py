@@ -53,16 +53,34 @@ class SetMetric:
 
     def update(self, sample: Sample) -> dict[str, Any]:
         """Raises VivaceError for a sample id seen before."""
-        outcome = what_is_missing(sample, self.requires) or self._features(sample)
-        self._add(sample.id, outcome)
+        outcome = self.outcome(sample)
+        self.add(sample.id, outcome)
         return {"undefined": outcome.reason} if isinstance(outcome, Undefined) else {"counted": True}
+
+    def outcome(self, sample: Sample) -> Features | Undefined:
+        """What a sample gives, without counting it."""
+        return what_is_missing(sample, self.requires) or self._features(sample)
+
+    def fresh(self) -> SetMetric:
+        """The same metric, which has seen nothing."""
+        return SetMetric(
+            self.name,
+            self._features,
+            self._value,
+            least=self._least,
+            unit=self.unit,
+            direction=self.direction,
+            requires=self.requires,
+            version=self.version,
+            draws=self._draws,
+        )
 
     def merge(self, other: Metric) -> None:
         """Raises VivaceError where the other is not the same metric or has seen one of the same samples."""
         if not isinstance(other, SetMetric) or (other.name, other.version) != (self.name, self.version):
             raise VivaceError(f"{other.name} cannot be merged into {self.name}; merge results of the same metric only.")
         for sample_id, outcome in other._seen.items():
-            self._add(sample_id, outcome)
+            self.add(sample_id, outcome)
 
     def compute(self) -> Result:
         outcomes = [self._seen[key] for key in sorted(self._seen)]
@@ -93,7 +111,8 @@ class SetMetric:
         low, high = np.quantile(values, [0.025, 0.975])
         return float(low), float(high)
 
-    def _add(self, sample_id: str, outcome: Features | Undefined) -> None:
+    def add(self, sample_id: str, outcome: Features | Undefined) -> None:
+        """Take over the outcome of a sample measured before (a resumed run)."""
         if sample_id in self._seen:
             raise VivaceError(f"sample {sample_id!r} was given to {self.name} twice; give each sample its own id.")
         self._seen[sample_id] = outcome

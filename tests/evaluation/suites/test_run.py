@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from vivace.errors import VivaceError
-from vivace.evaluation.metric import ItemMetric, Sample
+from vivace.evaluation.metric import ItemMetric, Sample, Undefined
 from vivace.evaluation.quality_metrics import clip_metrics
+from vivace.evaluation.set_metric import Features, SetMetric
 from vivace.evaluation.suites.folder import clips_of, folder_suite, with_faces
 from vivace.evaluation.suites.run import ModelRun, evaluate_suite
 from vivace.evaluation.suites.suite import Column, Suite, SuiteItem
@@ -221,3 +222,36 @@ def test_clips_are_found_by_their_items(tmp_path: Path) -> None:
         clips_of(a_suite(), tmp_path / "empty")
     with pytest.raises(VivaceError, match="no folder"):
         clips_of(a_suite(), tmp_path / "nowhere")
+
+
+def a_set_metric(calls: list[str], version: str = "1") -> SetMetric:
+    def features(sample: Sample) -> Features | Undefined:
+        calls.append(sample.id)
+        if sample.id == "b/3":
+            return Undefined("nothing to be seen")
+        assert sample.clip is not None
+        assert sample.clip.frames is not None
+        return {"made": sample.clip.frames.mean(axis=(1, 2))[:2]}
+
+    return SetMetric("spread", features, lambda rows: float(rows["made"].std()), version=version)
+
+
+def test_a_metric_of_sets_keeps_its_features_and_goes_on(tmp_path: Path) -> None:
+    calls: list[str] = []
+    first = evaluate_suite(a_suite(4), tmp_path, [loud(), a_set_metric(calls)], model=Maker().run())
+    assert sorted(calls) == ["a/0", "a/2", "b/1", "b/3"]
+    spread = first["groups"]["all"]["model"]["spread"]
+    assert (spread["n"], spread["reasons"]) == (3, {"nothing to be seen": 1})
+    # Of one clip alone there is no set.
+    assert first["groups"]["b"]["model"]["spread"]["value"] is None
+    assert (tmp_path / "features" / "spread" / "a" / "2.safetensors").is_file()
+    entry = lines(tmp_path)[0]["metrics"]["spread"]  # type: ignore[index, call-overload]
+    assert entry == {"features": "features/spread/a/0.safetensors", "version": "1"}
+    again = evaluate_suite(a_suite(4), tmp_path, [loud(), a_set_metric(calls)], model=Maker().run())
+    assert again["groups"] == first["groups"]
+    assert len(calls) == 4
+    (tmp_path / "features" / "spread" / "a" / "2.safetensors").unlink()
+    mended = evaluate_suite(a_suite(4), tmp_path, [loud(), a_set_metric(calls)], model=Maker().run())
+    assert calls[4:] == ["a/2"]
+    assert mended["groups"] == first["groups"]
+    assert "spread" in (tmp_path / "summary.md").read_text()

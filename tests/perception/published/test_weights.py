@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -103,3 +104,13 @@ def test_a_file_of_syncnet_is_loaded_by_its_public_names(tmp_path: Path) -> None
     torch.save(tensors, tmp_path / "cut.model")
     with pytest.raises(VivaceError, match=r"lacks sound_head\.enter\.bias"):
         LipVectors(tmp_path / "cut.model")
+
+
+def test_what_lies_around_the_weights_is_passed_over(tmp_path: Path) -> None:
+    state = {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}
+    training = {"indexes": np.arange(3), "shares": [np.float32(0.5)]}
+    torch.save({"iteration": 7, "model": state, "sampler": training}, tmp_path / "a.pth")
+    assert read_tensors(tmp_path / "a.pth").keys() == {"weight", "bias"}
+    torch.save({"model": state, "sampler": Path("a")}, tmp_path / "b.pth")
+    with pytest.raises(VivaceError, match="cannot be read"):
+        read_tensors(tmp_path / "b.pth")

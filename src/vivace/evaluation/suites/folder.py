@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.evaluation.suites.suite import FACE_TRACKS, SOUND_REFERENCES, Suite, SuiteItem
+from vivace.evaluation.suites.suite import FACE_TRACKS, SOUND_REFERENCES, VIDEO_REFERENCE, Suite, SuiteItem
 
 # In the order in which one is taken where an item has several: pictures with sound before sound alone.
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".wav", ".flac", ".mp3", ".m4a", ".ogg")
 TEXTS = ("said", "audio_prompt")
-_KEYS = {"id", "clip", "group", "prompt", "language", *TEXTS, *SOUND_REFERENCES, FACE_TRACKS}
+_FILES = (*SOUND_REFERENCES, VIDEO_REFERENCE, FACE_TRACKS)
+_KEYS = {"id", "clip", "group", "prompt", "language", *TEXTS, *_FILES}
 
 
 def clips_in(folder: Path) -> dict[str, Path]:
@@ -70,7 +71,7 @@ def folder_suite(folder: Path, manifest: Path | None = None) -> tuple[Suite, dic
     Args:
         manifest: JSON lines; of each the keys are `id`, and optionally `clip` (path from the folder; the id's clip
             where it is not given), `group`, `prompt`, `language`, `said`, `audio_prompt`, and `voice`, `sound`,
-            `face_tracks` (paths from the manifest's folder).
+            `video`, `face_tracks` (paths from the manifest's folder).
 
     Raises:
         VivaceError: no clips; a manifest that cannot be read, with an unknown key, without an id or with one twice.
@@ -136,5 +137,5 @@ def _item(row: Mapping[str, str], manifest: Path) -> SuiteItem:
         prompt=row.get("prompt", ""),
         language=row.get("language", ""),
         texts={name: row[name] for name in TEXTS if row.get(name)},
-        files={name: manifest.parent / row[name] for name in (*SOUND_REFERENCES, FACE_TRACKS) if row.get(name)},
+        files={name: manifest.parent / row[name] for name in _FILES if row.get(name)},
     )

@@ -1,6 +1,7 @@
 """JavisBench (JavisDiT, arXiv 2503.23377): 10,140 captions, or 1,000 of them, and its figures.
 
-The originals' sound and pictures are not given away, only features of networks that vivace has no adapter of.
+The originals' sound and pictures are not given away, only features of them, so that FVD and KVD have nothing to be
+measured against.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from vivace.errors import VivaceError
 from vivace.evaluation.suites.suite import Column, Suite, SuiteItem
 
 COLUMNS = (
-    Column("FVD", None, rule="I3D"),
-    Column("KVD", None, rule="I3D"),
+    Column("FVD", "fvd_videogpt", rule="I3D, 16 pictures; the true clips are not given away"),
+    Column("KVD", "kvd_videogpt", rule="I3D, 16 pictures; the true clips are not given away"),
     Column("FAD", None, rule="AudioCLIP, x10^4"),
     Column("VQ", None, rule="VideoAlign"),
     Column("MQ", None, rule="VideoAlign"),
@@ -31,7 +32,7 @@ COLUMNS = (
     Column("JavisScore", "javis_score", rule="windows of 2 s, 0.5 s apart"),
     Column("AV-Align", "av_align_javisbench", rule="over our onsets and flow"),
     Column("AV-Align_code", "av_align_code", rule="one-sided, as the published code counts; over our onsets and flow"),
-    Column("DeSync", None, rule="Synchformer, 8 s clips"),
+    Column("DeSync", "desync_javisbench", rule="all windows of 4.8 s; clips of 8 s there"),
 )
 
 

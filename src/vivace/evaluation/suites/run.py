@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.evaluation.metric import ItemMetric, Sample, Undefined
+from vivace.evaluation.metric import Sample, Undefined
 from vivace.evaluation.published import Skipped
 from vivace.evaluation.report.run_report import write_report
-from vivace.evaluation.suites.ledger import Outcome, SuiteLedger, file_digest
+from vivace.evaluation.set_metric import SetMetric
+from vivace.evaluation.suites.ledger import Outcome, SuiteLedger, SuiteMetric, file_digest
 from vivace.evaluation.suites.suite import Suite, SuiteItem
 from vivace.evaluation.suites.summary import Counted, write_suite_summary
 from vivace.media import Clip, read_clip, write_clip
@@ -44,7 +45,7 @@ class ModelRun:
 def evaluate_suite(
     suite: Suite,
     output: Path,
-    metrics: Sequence[ItemMetric],
+    metrics: Sequence[SuiteMetric],
     skipped: Sequence[Skipped] = (),
     *,
     model: ModelRun | None = None,
@@ -89,7 +90,7 @@ def evaluate_suite(
             due = ledger.due(item, digest, metrics)
             if due:
                 clip, notes = _read(found[item.id])
-                ledger.add(item, condition, found[item.id].name, digest, _measured(item, clip, due), notes)
+                ledger.add(item, condition, found[item.id].name, digest, _measured(item, clip, due, ledger), notes)
         if progress is not None:
             progress("measuring", number + 1, len(suite.items))
     noted = {item.id: ledger.notes(item) for item in suite.items if item.id in found}
@@ -167,20 +168,26 @@ def _read(path: Path) -> tuple[Clip | None, dict[str, str]]:
     return read_clip(path, at_most=LONGEST), {CUT: f"to {LONGEST:g} s"}
 
 
-def _measured(item: SuiteItem, clip: Clip | None, metrics: Sequence[ItemMetric]) -> dict[str, dict[str, Any]]:
-    """The metrics' parts of the clip's line of items.jsonl."""
+def _measured(
+    item: SuiteItem, clip: Clip | None, metrics: Sequence[SuiteMetric], ledger: SuiteLedger
+) -> dict[str, dict[str, Any]]:
+    """The metrics' parts of the clip's line of items.jsonl; features of sets are written beside it."""
     sample = None if clip is None else Sample(id=item.id, clip=clip, prompt=item.prompt, refs=item.refs())
     lines: dict[str, dict[str, Any]] = {}
     for metric in metrics:
         try:
-            outcome = Undefined("the clip cannot be read") if sample is None else metric.outcome(sample)
+            outcome: Any = Undefined("the clip cannot be read") if sample is None else metric.outcome(sample)
         except VivaceError as error:
             outcome = Undefined(str(error))
-        lines[metric.name] = {**metric.line(outcome), "version": metric.version}
+        if isinstance(outcome, Undefined):
+            line: dict[str, Any] = {"undefined": outcome.reason}
+        else:
+            line = ledger.keep(item, metric, outcome) if isinstance(metric, SetMetric) else metric.line(outcome)
+        lines[metric.name] = {**line, "version": metric.version}
     return lines
 
 
-def _all_outcomes(suite: Suite, ledger: SuiteLedger, metric: ItemMetric, missing: set[str]) -> dict[str, Outcome]:
+def _all_outcomes(suite: Suite, ledger: SuiteLedger, metric: SuiteMetric, missing: set[str]) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     for item in suite.items:
         found = None if item.id in missing else ledger.get(item, metric)

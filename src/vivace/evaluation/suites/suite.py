@@ -16,7 +16,8 @@ from vivace.media import read_clip
 
 # Names under which published metrics look for a reference (`vivace.evaluation.published`), and how it is read.
 SOUND_REFERENCES = ("voice", "sound")
-FACE_TRACKS = "face_tracks"
+VIDEO_REFERENCE, FACE_TRACKS = "video", "face_tracks"
+LONGEST_REFERENCE = 60.0  # seconds of a true clip that are read
 
 Pooling = Literal["items", "sets"]
 
@@ -31,7 +32,8 @@ class SuiteItem:
         prompt: as the model reads it, with what is spoken between <S> and <E>; "" where none is known (foreign clips).
         seed: for generation. language: "en", "zh" or "".
         texts: references in words: "said", "audio_prompt".
-        files: references in files: "voice" and "sound" (sounds), "image" (the first picture), "face_tracks".
+        files: references in files: "voice" and "sound" (sounds), "video" (the true clip), "image" (the first picture),
+            "face_tracks".
         tags: dimensions that it probes.
         seconds: the length that is asked for; None is the run's.
     """
@@ -47,13 +49,15 @@ class SuiteItem:
     seconds: float | None = None
 
     def refs(self) -> dict[str, Any]:
-        """What `Sample.refs` holds for metrics; sounds and face tracks are read.
+        """What `Sample.refs` holds for metrics; sounds, true clips and face tracks are read.
 
         Raises:
             VivaceError: a reference that cannot be read.
         """
         found: dict[str, Any] = dict(self.texts)
         found |= {name: read_clip(self.files[name], pictures=False) for name in SOUND_REFERENCES if name in self.files}
+        if VIDEO_REFERENCE in self.files:
+            found[VIDEO_REFERENCE] = read_clip(self.files[VIDEO_REFERENCE], at_most=LONGEST_REFERENCE)
         if FACE_TRACKS in self.files:
             found[FACE_TRACKS] = read_face_tracks(self.files[FACE_TRACKS])
         return found

@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from vivace.evaluation.metric import ItemMetric, Result
+from vivace.evaluation.metric import Result
 from vivace.evaluation.published import Skipped
 from vivace.evaluation.statistics import DRAWS, SEED
-from vivace.evaluation.suites.ledger import SCHEMA, Outcome
+from vivace.evaluation.suites.ledger import SCHEMA, Outcome, SuiteMetric
 from vivace.evaluation.suites.suite import Column, Suite
 from vivace.evaluation.summary import environment
 from vivace.media import replacing
@@ -36,7 +36,7 @@ def write_suite_summary(
     suite: Suite,
     identity: Mapping[str, Any],
     condition: str,
-    metrics: Sequence[ItemMetric],
+    metrics: Sequence[SuiteMetric],
     outcomes: Mapping[str, Mapping[str, Outcome]],
     skipped: Sequence[Skipped],
     counted: Counted,
@@ -94,8 +94,8 @@ def write_suite_summary(
     return summary
 
 
-def _pooled(metric: ItemMetric, outcomes: Mapping[str, Outcome]) -> Result:
-    part = metric.fresh()
+def _pooled(metric: SuiteMetric, outcomes: Mapping[str, Outcome]) -> Result:
+    part: Any = metric.fresh()  # an outcome is of the form that its metric gave
     for name, outcome in outcomes.items():
         part.add(name, outcome)
     return part.compute()
@@ -104,7 +104,7 @@ def _pooled(metric: ItemMetric, outcomes: Mapping[str, Outcome]) -> Result:
 def _column(
     column: Column,
     members: Mapping[str, str],
-    by_name: Mapping[str, ItemMetric],
+    by_name: Mapping[str, SuiteMetric],
     pooled: Any,
     skipped: Sequence[Skipped],
 ) -> dict[str, Any]:

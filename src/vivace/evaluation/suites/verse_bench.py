@@ -21,17 +21,25 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".webp")
 _SIDE, _HEARD = ("set1", "set2"), "heard by Whisper here and by SenseVoiceSmall there"
 _PAIR = "|e1 - e2|² + (sd1 - sd2)² of each pair of CLAP vectors, 0 to 4; no Fréchet distance"
 _FACES = "faces are those of your detector (--faces)"
+_ENDS = "of the first and the last 4.8 s here; which part the benchmark takes is not stated"
 _TWICE = (
     Column("WER", "wer_verse_bench", rule=f"mean of utterances, punctuation kept as part of words; {_HEARD}"),
     Column("WER_norm", "wer_plain", rule=f"without punctuation, Chinese by characters; {_HEARD}", twin="WER"),
 )
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "official": (
-        Column("AS", None, pooling="sets", rule="aesthetic v2.5 / 10, MUSIQ / 100 and MANIQA, unseeded crops"),
+        Column(
+            "AS: aesthetic",
+            "aesthetic_v2_5",
+            pooling="sets",
+            rule="AS is the mean of this / 10, MUSIQ / 100 and MANIQA",
+        ),
+        Column("AS: MUSIQ", "musiq", pooling="sets"),
+        Column("AS: MANIQA", "maniqa", pooling="sets", rule="20 crops of each picture, unseeded there and seeded here"),
         Column("ID", None, rule="DINOv3's token -2, a patch at the picture's end"),
         Column("ID_cls", None, rule="DINOv3's class token", twin="ID"),
         Column("FD", "clap_pair_sqdist", groups=("set2",), rule=_PAIR),
-        Column("KL", None, groups=("set2",), rule="PaSST, 1e-6 inside the logarithm of the generated side"),
+        Column("KL", "kl_verse_bench", groups=("set2",), rule="PaSST, 1e-6 inside the logarithm of the generated side"),
         Column("CS", "clap_score", groups=_SIDE),
         Column("CE", "audiobox_ce", groups=_SIDE),
         Column("CU", "audiobox_cu", groups=_SIDE),
@@ -42,8 +50,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             "LSE-C", "sync_c_verse_bench", rule=f"tracks of |offset| 14 or more are dropped, which flatters; {_FACES}"
         ),
         Column("LSE-C_all", "sync_c", rule=f"all tracks; {_FACES}", twin="LSE-C"),
-        Column("AV-A", None, groups=_SIDE, rule="mean of signed offsets: early and late cancel"),
-        Column("AV-A_abs", None, groups=_SIDE, rule="mean of absolute offsets", twin="AV-A"),
+        Column("AV-A", "av_a_signed", groups=_SIDE, rule=f"mean of signed offsets: early and late cancel; {_ENDS}"),
+        Column("AV-A_abs", "desync", groups=_SIDE, rule=f"mean of absolute offsets; {_ENDS}", twin="AV-A"),
     ),
     "nava": (
         Column("Sync-C", "sync_c", rule=f"which pipeline NAVA used is not stated; {_FACES}"),
@@ -55,9 +63,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("FD", "clap_pair_sqdist", groups=("set2",), rule=f"by its scale {_PAIR}"),
     ),
     "mova": (
-        Column("IS", None, pooling="sets"),
-        Column("DNSMOS", None, groups=("set3",)),
-        Column("DeSync", None, pooling="sets", rule="mean absolute offset"),
+        Column("IS", "is_panns", pooling="sets", rule="by whose classes is not stated; PANNs as in av-benchmark"),
+        Column("DNSMOS", "dnsmos_ovrl", groups=("set3",), rule="which of its figures is not stated; P.835 overall"),
+        Column("DeSync", "desync", pooling="sets", rule="mean absolute offset of the first and the last 4.8 s"),
         Column("IB", "ib_score", pooling="sets"),
         Column("LSE-D", "sync_d", groups=("set3",), rule=_FACES),
         Column("LSE-C", "sync_c", groups=("set3",), rule=_FACES),

@@ -12,6 +12,9 @@ from typing import Any
 
 from vivace.errors import VivaceError
 
+_SEVERAL_DEVICES = "module."
+_ARRAY_PLACES = ("numpy._core.multiarray", "numpy.core.multiarray")  # NumPy 2's name, and what older files say
+
 
 @dataclass(frozen=True)
 class PublishedWeights:
@@ -92,6 +95,79 @@ PUBLISHED: dict[str, PublishedWeights] = {
             "facebookresearch/ImageBind",
             "CC-BY-NC 4.0: code and weights for non-commercial use only; vivace holds neither",
         ),
+        PublishedWeights(
+            "panns",
+            ("fd_panns", "kl_panns", "is_panns"),
+            "Cnn14_16k_mAP=0.438.pth",
+            "Zenodo record 3987831 (qiuqiangkong/audioset_tagging_cnn)",
+            "CC-BY 4.0 (code MIT)",
+        ),
+        PublishedWeights(
+            "passt",
+            ("fd_passt", "kl_passt", "is_passt", "kl_verse_bench"),
+            "passt-s-f128-p16-s10-ap.476-swa.pt",
+            "release v0.0.1-audioset of kkoutini/PaSST",
+            "Apache-2.0",
+        ),
+        PublishedWeights(
+            "vggish",
+            ("fd_vggish",),
+            "vggish-10086976.pth",
+            "release v0.1 of harritaylor/torchvggish",
+            "Apache-2.0",
+        ),
+        PublishedWeights(
+            "dnsmos",
+            ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
+            "a folder with sig_bak_ovr.onnx and model_v8.onnx, and the package onnxruntime",
+            "microsoft/DNS-Challenge, DNSMOS/DNSMOS",
+            "as the repository states it (CC-BY 4.0, code MIT)",
+            folder=True,
+        ),
+        PublishedWeights(
+            "laion-aesthetic",
+            ("aesthetic_laion",),
+            "a transformers folder of clip-vit-large-patch14 with sac+logos+ava1-l14-linearMSE.pth in it",
+            "Hugging Face: openai/clip-vit-large-patch14; christophschuhmann/improved-aesthetic-predictor",
+            "MIT (CLIP), Apache-2.0 (head)",
+            folder=True,
+        ),
+        PublishedWeights(
+            "aesthetic-v2-5",
+            ("aesthetic_v2_5",),
+            "a transformers folder of siglip-so400m-patch14-384 with aesthetic_predictor_v2_5.pth in it",
+            "Hugging Face: google/siglip-so400m-patch14-384; discus0434/aesthetic-predictor-v2-5",
+            "Apache-2.0 (SigLIP), AGPL-3.0 (head); vivace holds neither",
+            folder=True,
+        ),
+        PublishedWeights(
+            "i3d",
+            ("fvd_videogpt", "kvd_videogpt"),
+            "i3d_pretrained_400.pt",
+            "wilson1yan/VideoGPT (named by JavisBench)",
+            "MIT (VideoGPT), Apache-2.0 (Kinetics weights)",
+        ),
+        PublishedWeights(
+            "musiq",
+            ("musiq",),
+            "musiq_koniq_ckpt-e95806b9.pth",
+            "release v0.1-weights of chaofengc/IQA-PyTorch",
+            "CC BY-NC-SA 4.0 (IQA-PyTorch's weights; the original model Apache-2.0)",
+        ),
+        PublishedWeights(
+            "maniqa",
+            ("maniqa",),
+            "ckpt_koniq10k.pt",
+            "release Koniq10k of IIGROUP/MANIQA",
+            "Apache-2.0",
+        ),
+        PublishedWeights(
+            "synchformer",
+            ("desync", "desync_javisbench", "av_a_signed"),
+            "synchformer_state_dict.pth",
+            "release v0.1 of hkchengrex/MMAudio (model 24-01-04T16-39-21 of v-iashin/Synchformer)",
+            "MIT",
+        ),
     )
 }
 
@@ -169,7 +245,8 @@ def read_tensors(path: Path, *, drop: tuple[str, ...] = ()) -> dict[str, Any]:
 
             content: Any = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_arrays()):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = " ".join(str(error).split())[:120]
         raise VivaceError(f"Weights {str(path)!r} cannot be read ({reason}); give the publisher's file.") from error
@@ -178,7 +255,10 @@ def read_tensors(path: Path, *, drop: tuple[str, ...] = ()) -> dict[str, Any]:
             content = content[inner]
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise VivaceError(f"Weights {str(path)!r} hold more than tensors; give a state dictionary.")
-    return {name: tensor for name, tensor in content.items() if not (drop and name.startswith(drop))}
+    # Several devices wrap a network in one that has nothing else.
+    wrapped = _SEVERAL_DEVICES if all(name.startswith(_SEVERAL_DEVICES) for name in content) else ""
+    named = {name.removeprefix(wrapped): tensor for name, tensor in content.items()}
+    return {name: tensor for name, tensor in named.items() if not (drop and name.startswith(drop))}
 
 
 def manifest(name: str) -> dict[str, tuple[int, ...]]:
@@ -229,6 +309,16 @@ def load_transformers(cls: Any, path: Path) -> Any:
     if wrong:
         raise VivaceError(f"Folder {str(path)!r} does not fit {cls.__name__}: {wrong[0]} differs; check the folder.")
     return model.eval().requires_grad_(False)
+
+
+def _arrays() -> list[Any]:
+    """What NumPy's arrays are made of in a pickle: training states beside the weights hold some; none runs code."""
+    import numpy as np
+    from numpy._core.multiarray import _reconstruct, scalar
+
+    kinds = {type(np.dtype(kind)) for kind in (bool, "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")}
+    functions = [(made, f"{place}.{made.__name__}") for made in (_reconstruct, scalar) for place in _ARRAY_PLACES]
+    return [np.ndarray, np.dtype, *sorted(kinds, key=repr), *functions]
 
 
 def _table(settings: Path) -> Mapping[str, Any]:

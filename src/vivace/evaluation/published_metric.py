@@ -1,0 +1,71 @@
+"""What all published metrics share: their version, which says whether the adapter is verified, and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vivace.errors import VivaceError
+from vivace.evaluation.metric import Direction, ItemMetric, Sample, Undefined
+from vivace.evaluation.set_metric import Features, SetMetric
+from vivace.media import Clip
+from vivace.perception.published.weights import PUBLISHED
+
+UNVERIFIED = "unverified"  # in the version of a metric whose adapter has never run on the public weights
+
+
+def item_metric(
+    key: str,
+    name: str,
+    measure: Callable[[Sample], float | Undefined],
+    requires: tuple[str, ...],
+    direction: Direction = "higher",
+    unit: str = "",
+) -> ItemMetric:
+    """A metric of one clip by the network whose weights `key` names; its value over a set is the mean."""
+
+    def record(sample: Sample) -> list[float] | Undefined:
+        value = measure(sample)
+        return value if isinstance(value, Undefined) else [value, 1.0]
+
+    return ItemMetric(name, record, requires=requires, direction=direction, unit=unit, version=_version(key))
+
+
+def set_metric(
+    key: str,
+    name: str,
+    features: Callable[[Sample], Features | Undefined],
+    value: Callable[[Features], float],
+    requires: tuple[str, ...],
+    direction: Direction = "lower",
+    least: int = 2,
+) -> SetMetric:
+    """A metric of a whole set by the network whose weights `key` names."""
+    return SetMetric(name, features, value, least=least, requires=requires, direction=direction, version=_version(key))
+
+
+def sound_of(clip: Clip | None) -> tuple[np.ndarray, int]:
+    """A clip's sound [C, N] and its rate.
+
+    Raises:
+        VivaceError: it has none.
+    """
+    if clip is None or clip.audio is None:
+        raise VivaceError("A clip or reference that is to be heard has no sound; give one that has.")
+    return clip.audio, clip.sample_rate
+
+
+def pictures_of(clip: Clip | None) -> np.ndarray:
+    """A clip's pictures uint8 [T, H, W, 3].
+
+    Raises:
+        VivaceError: it has none.
+    """
+    if clip is None or clip.frames is None:
+        raise VivaceError("A clip or reference that is to be seen has no pictures; give one that has.")
+    return clip.frames
+
+
+def _version(key: str) -> str:
+    return "1" if PUBLISHED[key].verified else f"1, {UNVERIFIED}"

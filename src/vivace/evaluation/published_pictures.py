@@ -1,0 +1,43 @@
+"""Published metrics of pictures: scores of single ones, and distances of sets of moving ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vivace.evaluation.frechet import frechet_of_sets, kernel_distance
+from vivace.evaluation.metric import ItemMetric, Sample, Undefined, once_per_sample
+from vivace.evaluation.published_metric import item_metric, pictures_of, set_metric
+from vivace.evaluation.set_metric import Features, SetMetric
+from vivace.perception.published.weights import PUBLISHED
+
+if TYPE_CHECKING:
+    from vivace.perception.published.aesthetic import AestheticPredictor
+    from vivace.perception.published.i3d import VideoLogits
+    from vivace.perception.published.picture_quality import ManiqaScores, MusiqScores
+
+
+def score_metrics(key: str, network: AestheticPredictor | MusiqScores | ManiqaScores) -> list[ItemMetric | SetMetric]:
+    """The mean score of all pictures of a clip: aesthetic ones about 1 to 10, MUSIQ 0 to 100, MANIQA about 0 to 1."""
+    (name,) = PUBLISHED[key].metrics
+    return [item_metric(key, name, lambda sample: float(network(pictures_of(sample.clip)).mean()), ("pictures",))]
+
+
+def video_distance_metrics(network: VideoLogits) -> list[ItemMetric | SetMetric]:
+    """FVD and KVD of the first 16 pictures of each clip and of its true clip (the reference `video`)."""
+    from vivace.models.i3d import SHORTEST
+
+    def find(sample: Sample) -> Features | Undefined:
+        sides = {"generated": pictures_of(sample.clip), "reference": pictures_of(sample.refs["video"])}
+        if min(len(frames) for frames in sides.values()) < SHORTEST:
+            return Undefined(f"fewer than {SHORTEST} pictures")
+        return {name: network(frames) for name, frames in sides.items()}
+
+    features, needs = once_per_sample(find), ("pictures", "ref:video")
+    return [
+        set_metric(
+            "i3d", "fvd_videogpt", features, lambda rows: frechet_of_sets(rows["generated"], rows["reference"]), needs
+        ),
+        set_metric(
+            "i3d", "kvd_videogpt", features, lambda rows: kernel_distance(rows["generated"], rows["reference"]), needs
+        ),
+    ]
