@@ -87,8 +87,9 @@ def test_each_modality_hears_the_other():
     assert not torch.allclose(other_video.audio, plain.audio, atol=1e-3)
 
 
-def test_samples_of_different_size_equal_their_solo_runs():
-    model = tiny()
+@pytest.mark.parametrize("places", [False, True])
+def test_samples_of_different_size_equal_their_solo_runs(places):
+    model = tiny(places=places)
     video = [torch.randn(4, 3, 4, 6), torch.randn(4, 2, 6, 2), torch.randn(4, 1, 2, 2)]
     audio = [torch.randn(7, 8), torch.randn(3, 8), torch.randn(10, 8)]
     text, times = features(5, 0, 12), torch.tensor([637.0, 20.5, 1000.0])
@@ -103,6 +104,31 @@ def test_samples_of_different_size_equal_their_solo_runs():
             )
             assert batch.video[i].shape == video[i].shape
             assert close(AV(batch.video[i], batch.audio[i]), AV(solo.video[0], solo.audio[0]))
+
+
+@torch.no_grad()
+def test_only_with_places_does_a_token_know_where_it_lies():
+    """Of equal latents no token differs from another by relative positions alone."""
+    x = AV(video=torch.ones(1, 4, 3, 4, 6))
+    for places in (False, True):
+        model = tiny(places=places)
+        v = model(x, AV(video=TIMES[:1]), model.encode_context(features(5))).video
+        assert bool((v[..., ::2, ::2].std(dim=(2, 3, 4)) > 1e-4).all()) == places  # one latent of each patch
+        sound = model(AV(audio=torch.ones(1, 30, 8)), AV(audio=TIMES[:1]), model.encode_context(features(5))).audio
+        # The convolutions of the embedding see the ends; the middle is the same without places.
+        assert bool((sound[:, 14:17].std(dim=1) > 0.02).any()) == places
+
+
+def test_places_begin_as_nothing():
+    torch.manual_seed(0)
+    plain = tiny()
+    config = {key: value for key, value in plain.config.items() if not key.startswith("_")}
+    told = NavaTransformer(**{**config, "places": True})
+    missing = told.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert all(name.startswith("place_embedding.") for name in missing)
+    x, text = latents(), features(5, 3)
+    out = told.eval()(x, both(TIMES), told.encode_context(text))
+    assert close(out, plain(x, both(TIMES), plain.encode_context(text)), atol=0)
 
 
 def test_sides_that_are_no_whole_patches_are_padded_and_cropped():

@@ -199,11 +199,12 @@ def restore_nava(
     if output.exists():
         raise VivaceError(f"Output {str(output)!r} exists already; remove it or choose another name.")
     source, model = open_transformer(folder)
-    if model.config.speakers_keep_text:
-        raise VivaceError(
-            f"The transformer in {str(folder)!r} adds speakers to the text, which the public program cannot; "
-            "use it with vivace."
-        )
+    ours_alone = {"speakers_keep_text": "adds speakers to the text", "places": "tells tokens their places"}
+    for option, what in ours_alone.items():
+        if model.config[option]:
+            raise VivaceError(
+                f"The transformer in {str(folder)!r} {what}, which the public program cannot; use it with vivace."
+            )
     names = {official: ours for ours, official in official_names(model.config).items()}
     kept = {name: source.tensors[ours].dtype for name, ours in names.items()}
     dtypes = kept if dtype is None else dict.fromkeys(names, DTYPES[dtype])

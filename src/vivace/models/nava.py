@@ -34,6 +34,7 @@ from vivace.models.layers import (
     sinusoid,
     unpatchify,
 )
+from vivace.models.places import PlaceEmbedding
 from vivace.models.reuse import BlockMemory
 from vivace.models.rotary import Grid, audio_rotation, rotate, stack_rotations, video_rotation
 from vivace.pair import AV, Modality
@@ -371,6 +372,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
             instead of replacing it (ours; in the release two speakers could change places without any effect, because
             cross-attention knows no positions).
         split_norm_ffn: double blocks hold a cross-attention norm and a feed-forward per modality (not in the release).
+        places: tokens are told where in the clip they lie (`PlaceEmbedding`; ours, not in the release).
         trained_with: hashes of the codecs and the text encoder that it was trained with.
 
     Source: NAVA §2; defaults are the released 6.3 B model.
@@ -405,6 +407,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         speaker_dim: int | None = 192,
         split_norm_ffn: bool = False,
         speakers_keep_text: bool = False,
+        places: bool = False,
         trained_with: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -417,6 +420,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
 
         self.video_embedding = PatchEmbedding(video_channels, dim, cast(Patch, tuple(patch_size)))
         self.audio_embedding = AudioEmbedding(audio_channels, dim)
+        self.place_embedding = PlaceEmbedding(dim) if places else None
         self.text_embedding = nn.Sequential(nn.Linear(text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim))
         self.speaker_embedding = SpeakerEmbedding(speaker_dim, dim) if speaker_dim else None
         self.time_embedding = nn.Sequential(nn.Linear(freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
@@ -457,6 +461,9 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         if self.video_embedding.bias is not None:
             nn.init.zeros_(self.video_embedding.bias)
         nn.init.zeros_(self.video_head.linear.weight)
+        if self.place_embedding is not None:
+            nn.init.zeros_(self.place_embedding.video.weight)
+            nn.init.zeros_(self.place_embedding.audio.weight)
 
     def encode_context(
         self,
@@ -603,11 +610,12 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         dtype, config = self.video_embedding.weight.dtype, self.config
         head_dim = config.dim // config.num_heads
         batches = [latents] if isinstance(latents, Tensor) else [x[None] for x in latents]
-        grids, tokens = [], []
+        grids, tokens, told = [], [], self.place_embedding
         for batch in batches:
             whole = pad_to_patches(batch.to(dtype), patch)
             grids.append(grid_of(batch, patch))
-            tokens.append(self.video_embedding(whole))
+            embedded = self.video_embedding(whole)
+            tokens.append(embedded if told is None else embedded + told.of_video(grids[-1]))
         rotations = [video_rotation(grid, head_dim, config.rope_theta, tokens[0].device) for grid in grids]
         if isinstance(latents, Tensor):
             return Embedded(tokens[0], rotations[0], [math.prod(grids[0])] * len(latents))
@@ -623,7 +631,11 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         valid = None if hidden is None else (hidden == 0)[:, None, :]
         head_dim = config.dim // config.num_heads
         rotation = audio_rotation(batch.shape[1], head_dim, config.audio_rope_scale, config.rope_theta, batch.device)
-        return Embedded(self.audio_embedding(batch.to(dtype), valid), rotation, lengths)
+        tokens = self.audio_embedding(batch.to(dtype), valid)
+        if self.place_embedding is not None:
+            told = [self.place_embedding.of_audio(length, config.audio_rope_scale) for length in lengths]
+            tokens = tokens + (told[0] if hidden is None else pad_sequence(told, batch_first=True))
+        return Embedded(tokens, rotation, lengths)
 
     def _attention_groups(self, embedded: AV[Embedded], exchange: bool) -> list[AttentionGroup]:
         """One joint sequence of the present modalities, or one for each when they exchange nothing."""

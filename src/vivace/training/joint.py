@@ -29,6 +29,7 @@ from vivace.training.warm_start import start_from
 # Muon is for the matrices inside blocks. What meets the outside, and tables that are looked up, stay with AdamW.
 ADAMW_NAMES = (
     "video_embedding",
+    "place_embedding",
     "audio_embedding",
     "text_embedding",
     "time_embedding",

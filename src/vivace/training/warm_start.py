@@ -31,7 +31,8 @@ def video_part(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def start_from(folder: Path, name: str, module: nn.Module) -> None:
     """Give a module the weights of the same part of a model folder, or the averaged ones of a run.
 
-    Of a transformer's weights those that only sound (or only voices) use may be missing; they stay as initialised.
+    Of a transformer's weights those that only sound (or only voices) use may be missing, and so may those that tell
+    tokens their places; they stay as initialised.
 
     Raises:
         VivaceError: no weights, others missing, unknown ones, or some of another shape.
@@ -41,7 +42,7 @@ def start_from(folder: Path, name: str, module: nn.Module) -> None:
         fresh = {
             key: value
             for key, value in module.state_dict().items()
-            if isinstance(module, NavaTransformer) and is_audio_only(key)
+            if isinstance(module, NavaTransformer) and (is_audio_only(key) or key.startswith("place_embedding."))
         }
         module.load_state_dict({**fresh, **state})
     except (OSError, ValueError, RuntimeError) as error:
