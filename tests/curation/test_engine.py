@@ -20,6 +20,7 @@ from vivace.curation.engine import Engine
 from vivace.curation.funnel import passages
 from vivace.curation.guard import Limits
 from vivace.curation.ledger import Ledger, entry_of
+from vivace.curation.ledger_reader import LedgerReader
 from vivace.curation.local import run_local
 from vivace.curation.stage import Stage, plan
 from vivace.errors import VivaceError
@@ -53,7 +54,7 @@ class Here:
 
 
 def curate(folder: Path, clips: Sequence[Clip], stages: Sequence[Stage], executor: object, **options: object) -> Engine:
-    with Ledger(folder, write=True) as ledger:
+    with Ledger(folder) as ledger:
         ledger.add_files(clips)
         engine = Engine(ledger, plan(stages), executor, **options)  # type: ignore[arg-type]
         engine.run()
@@ -112,11 +113,11 @@ def test_status_tells_what_was_set_aside(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["curate", "status", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().out
     assert f"{clips[1].id} failed in length, set aside: RuntimeError: no good" in told
-    with Ledger(tmp_path / "out") as ledger:
+    with LedgerReader(tmp_path / "out") as ledger:
         length, double = passages(ledger)
     assert (length.entered, length.kept, length.rejected, length.aside, length.waiting) == (3, 1, {"short": 1}, 1, 0)
     assert (double.entered, double.kept) == (1, 1)
-    with Ledger(tmp_path / "out", write=True) as ledger:
+    with Ledger(tmp_path / "out") as ledger:
         assert ledger.release() == 1
     again = Here()
     curate(tmp_path / "out", clips, [Length(), Double()], again)
@@ -178,8 +179,8 @@ def test_a_failure_that_is_not_the_clips_fault_stops_the_run(tmp_path: Path) -> 
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
-    with Ledger(tmp_path, write=True), pytest.raises(VivaceError, match="another process"):
-        Ledger(tmp_path, write=True)
+    with Ledger(tmp_path), pytest.raises(VivaceError, match="another process"):
+        Ledger(tmp_path)
 
 
 def test_a_stage_before_what_it_needs_is_refused() -> None:
@@ -192,7 +193,7 @@ def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:
     (tmp_path / name).write_text("aaa")
     clip = Clip.of_file(tmp_path / name)
     curate(tmp_path / "out", [clip], [Length()], run_local, workers=1)
-    with Ledger(tmp_path / "out") as ledger:
+    with LedgerReader(tmp_path / "out") as ledger:
         assert ledger.clip(clip.id) == clip
     assert list(verdicts(tmp_path / "out", [Length()], "length").values()) == [""]
 

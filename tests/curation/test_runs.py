@@ -16,7 +16,8 @@ from vivace.curation.engine import Engine
 from vivace.curation.foresight import foresee
 from vivace.curation.funnel import KeptClips, progress
 from vivace.curation.guard import Limits
-from vivace.curation.ledger import PAGE, Ledger
+from vivace.curation.ledger import Ledger
+from vivace.curation.ledger_reader import PAGE, LedgerReader
 from vivace.curation.stage import Stage, plan
 
 
@@ -25,7 +26,7 @@ def test_no_clip_is_lost_from_page_to_page(tmp_path: Path) -> None:
     origin = files(tmp_path / "in", ["abc"])[0]
     many = [origin.part(n, 1.0) for n in range(count)]
     curate(tmp_path / "out", many, [Length(), Double()], Here())
-    with Ledger(tmp_path / "out") as ledger:
+    with LedgerReader(tmp_path / "out") as ledger:
         kept = KeptClips(ledger)
         assert {clip.id for clip in kept} == {clip.id for clip in many}
         assert sum(1 for _ in kept) == count
@@ -47,7 +48,7 @@ def test_a_replaced_file_is_measured_anew_and_the_others_are_not(tmp_path: Path)
     said = Here()
     curate(tmp_path / "out", other, stages, said)
     assert {clip for _, clip in said.measured} == {clips[2].id, clips[3].id}
-    with Ledger(tmp_path / "out", write=True) as ledger:
+    with Ledger(tmp_path / "out") as ledger:
         assert ledger.add_files(other) == (0, 0)
         assert ledger.clip(clips[3].id) == other[3]
 
@@ -62,10 +63,10 @@ def test_a_run_can_be_watched_while_it_goes_on(tmp_path: Path) -> None:
         ) -> Iterator[tuple[Job, list[Step]]]:
             for result in super().__call__(stages, jobs, limits, workers):
                 yield result
-                with Ledger(tmp_path / "out") as reader:
+                with LedgerReader(tmp_path / "out") as reader:
                     seen.append(progress(reader, time.time()))
 
-    with Ledger(tmp_path / "out", write=True) as ledger:
+    with Ledger(tmp_path / "out") as ledger:
         number = ledger.begin_run(time.time() - 60, "r.toml", 2)
         ledger.add_files(clips)
         Engine(
@@ -75,7 +76,7 @@ def test_a_run_can_be_watched_while_it_goes_on(tmp_path: Path) -> None:
     assert [round(found.per_minute or 0) for found in seen][1:] == [2, 3]
     assert all(found.run is not None and found.run.going_on and found.run.doing == "length" for found in seen[1:])
     assert all(found.stages[0].entered == 3 for found in seen)
-    with Ledger(tmp_path / "out") as reader:
+    with LedgerReader(tmp_path / "out") as reader:
         ended = progress(reader, time.time() + 999)
     assert ended.run is not None
     assert not ended.run.going_on
@@ -89,7 +90,7 @@ def test_a_run_is_foreseen_without_doing_it(tmp_path: Path) -> None:
     before = [rows(tmp_path / "out", table) for table in ("verdicts", "measured", "failures")]
 
     def foreseen(*stages: Stage) -> list[tuple[str, int, int, int]]:
-        with Ledger(tmp_path / "out") as ledger:
+        with LedgerReader(tmp_path / "out") as ledger:
             return [(s.stage, s.came, s.to_measure, s.kept) for s in foresee(ledger, plan(stages))]
 
     assert foreseen(Length(), Double(), First()) == [("length", 4, 0, 3), ("double", 3, 0, 3), ("first", 3, 0, 2)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 
 from vivace.curation.clip import Clip
+from vivace.curation.stages import pairs
 from vivace.curation.stages.balance import Balance, BalanceSettings, tempered
 from vivace.curation.stages.clarity import Clarity, ClaritySettings, clarity_level
 from vivace.curation.stages.duplicates import Duplicates, DuplicateSettings
@@ -151,3 +154,30 @@ def test_clips_of_one_person_are_partners() -> None:
     alone = [face("a", people[0], "one"), face("b", people[0] + 0.05 * rng.normal(size=108), "one"), clips[4]]
     assert not list(Pairs(PairSettings(same_file=False)).decide(alone))
     assert list(Pairs(PairSettings()).decide([clips[0]])) == []
+
+
+def test_partners_do_not_depend_on_the_blocks_in_which_faces_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    people = rng.random((9, 108))
+    clips = [face(f"{n:02d}", people[n % 9] + 0.1 * rng.normal(size=108), file=f"f{n % 7}") for n in range(60)]
+    for settings in (PairSettings(), PairSettings(same_file=False, least=0.3)):
+        whole = list(Pairs(settings).decide(clips))
+        assert len(whole) > 30
+        for block in (1, 7, 60):
+            monkeypatch.setattr(pairs, "BLOCK", block)
+            assert list(Pairs(settings).decide(clips)) == whole
+
+
+def test_memory_for_pairs_is_far_below_that_of_all_against_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "BLOCK", 128)
+    rng = np.random.default_rng(2)
+    people = rng.random((40, 12))
+    faces = (face(f"{n:04d}", people[n % 40] + 0.05 * rng.normal(size=12)) for n in range(3000))
+    tracemalloc.start()
+    try:
+        found = sum(1 for _ in Pairs(PairSettings()).decide(faces))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found > 2000
+    assert peak < 3e6  # 3,000 x 3,000 likenesses alone would be 36 MB

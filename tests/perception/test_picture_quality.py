@@ -83,6 +83,19 @@ def test_sharpness_falls_with_every_blur() -> None:
     assert measure_sharpness(np.full((3, 32, 32, 3), 90, np.uint8)) is None
 
 
+def test_rounding_makes_a_dim_blurred_picture_no_sharper() -> None:
+    wave = 8 * np.sin(np.mgrid[0:96, 0:96].sum(axis=0) / 5.0)
+    dim = as_frames([np.repeat((30 + wave)[:, :, None], 3, axis=2)] * 2)
+    sharp = as_frames([texture(blur=0.6)] * 2)
+    plain, discounted = measure_sharpness(dim), measure_sharpness(dim, rounding=1.0)
+    assert plain is not None
+    assert discounted is not None
+    assert discounted < plain - 0.1
+    assert measure_sharpness(sharp, rounding=1.0) == pytest.approx(measure_sharpness(sharp), abs=0.05)
+    gradient = as_frames([np.repeat(np.mgrid[0:96, 0:96].sum(axis=0)[:, :, None] * 0.9, 3, axis=2)])
+    assert measure_sharpness(gradient, rounding=1.0) == 0.0
+
+
 def test_light() -> None:
     frames = np.zeros((4, 10, 10, 3), np.uint8)
     frames[:, :5] = 255

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vivace.curation.funnel import Passage, Progress
-    from vivace.curation.ledger import Failure
+    from vivace.curation.ledger_answers import Failure
     from vivace.curation.recipe import CurationRecipe
     from vivace.curation.stage import Bound
 
@@ -56,7 +56,7 @@ def run(
         return
     chosen = settings.executor
     console = Console(stderr=True)
-    with Ledger(settings.output, write=True) as ledger, console.status("Looking for footage") as shown:
+    with Ledger(settings.output) as ledger, console.status("Looking for footage") as shown:
         number = ledger.begin_run(time.time(), str(recipe), chosen.workers or cores())
         noted, jobs, before = 0.0, 0, 0
 
@@ -108,9 +108,9 @@ def _foresee(settings: CurationRecipe, as_json: bool) -> None:
     from rich.table import Table
 
     from vivace.curation.foresight import foresee
-    from vivace.curation.ledger import Ledger
+    from vivace.curation.ledger_reader import LedgerReader
 
-    with Ledger(settings.output) as ledger:
+    with LedgerReader(settings.output) as ledger:
         found = foresee(ledger, settings.planned())
     if as_json:
         typer.echo(json.dumps([{**vars(stage), "to_measure": stage.to_measure} for stage in found]))
@@ -135,11 +135,12 @@ def status(
     from rich.live import Live
 
     from vivace.curation.funnel import progress
-    from vivace.curation.ledger import Ledger
+    from vivace.curation.ledger_answers import failures
+    from vivace.curation.ledger_reader import LedgerReader
 
-    with Ledger(folder) as ledger, Live(auto_refresh=False, transient=True) as shown:
+    with LedgerReader(folder) as ledger, Live(auto_refresh=False, transient=True) as shown:
         while True:
-            found, failed = progress(ledger, time.time()), ledger.failures()
+            found, failed = progress(ledger, time.time()), failures(ledger)
             going_on = found.run is not None and found.run.going_on
             if as_json:
                 _print_progress(found, failed)
@@ -164,14 +165,15 @@ def explain(
     """Tell why a clip was kept or rejected: what each stage measured and how far its bounds were."""
     from vivace.curation.clip import Clip
     from vivace.curation.funnel import story
-    from vivace.curation.ledger import Ledger
+    from vivace.curation.ledger_answers import parts_of
+    from vivace.curation.ledger_reader import LedgerReader
 
-    with Ledger(folder) as ledger:
+    with LedgerReader(folder) as ledger:
         # As the input spells files: the folder without links, the name as it is.
         found = ledger.clip(clip) or ledger.clip(Clip.of_file(Path(clip).parent.resolve() / Path(clip).name).id)
         if found is None:
             raise VivaceError(f"Clip {clip!r} is none of {str(folder)!r}, or several begin so; give a longer id.")
-        chapters, parts = story(ledger, found), ledger.parts_of(found.id)
+        chapters, parts = story(ledger, found), parts_of(ledger, found.id)
     if picture is not None:
         from vivace.media import contact_sheet, write_png
 
@@ -214,10 +216,10 @@ def what_if(
 ) -> None:
     """Tell which share of the measured clips a bound lets through, and which another would. Computes nothing anew."""
     from vivace.curation.funnel import effect
-    from vivace.curation.ledger import Ledger
+    from vivace.curation.ledger_reader import LedgerReader
     from vivace.curation.stage import Bound
 
-    with Ledger(folder) as ledger:
+    with LedgerReader(folder) as ledger:
         found = effect(ledger, bound)
     now = found.bound
     other = Bound(
@@ -260,7 +262,7 @@ def report_(
     examples: Annotated[int, typer.Option(min=0, max=50, help="Clips that are shown for each reason.")] = 2,
 ) -> None:
     """Write one HTML page: funnel, bounds over what was measured, examples for each reason, what balance changed."""
-    from vivace.curation.ledger import Ledger
+    from vivace.curation.ledger_reader import LedgerReader
     from vivace.curation.report import gather
     from vivace.curation.report_page import page
     from vivace.media import replacing
@@ -268,7 +270,7 @@ def report_(
     path = output or folder / "report.html"
     if path.suffix.lower() != ".html":
         raise VivaceError(f"Output {str(path)!r} does not end in .html; the report is one HTML page.")
-    with Ledger(folder) as ledger:
+    with LedgerReader(folder) as ledger:
         written = page(gather(ledger, f"Curation {folder.resolve().name}", examples))
     with replacing(path) as temporary:
         temporary.write_text(written, encoding="utf-8")

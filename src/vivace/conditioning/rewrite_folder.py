@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from vivace.conditioning.model_folder import GREEDY, end_tokens, load_model_folder
 from vivace.conditioning.rewriting import NoRewriteError, Wanted, instruction, messages, plain_answer
 from vivace.errors import VivaceError
 
@@ -38,17 +39,14 @@ class FolderRewriter:
             raise VivaceError(
                 f"Rewriter {str(folder)!r} is neither none, template, a folder nor a URL; name one of them."
             )
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-            self.model: Any = AutoModelForCausalLM.from_pretrained(
-                self.folder, local_files_only=True, use_safetensors=True, dtype="auto"
-            ).eval()
-        except Exception as error:  # Loading fails in as many ways as there are models; to a user all mean the same.
-            reason = (str(error).strip().split("\n") or [""])[0][:200]
-            raise VivaceError(
-                f"Folder {str(folder)!r} holds no language model that loads ({reason}); name one of transformers' "
-                "with config.json, safetensors and tokenizer."
-            ) from None
+        self.tokenizer, self.model = load_model_folder(
+            folder,
+            AutoTokenizer,
+            AutoModelForCausalLM,
+            "language model",
+            "one of transformers' with config.json, safetensors and tokenizer",
+            dtype="auto",
+        )
 
     @property
     def name(self) -> str:
@@ -73,12 +71,7 @@ class FolderRewriter:
                 attention_mask=torch.ones_like(tokens),
                 max_new_tokens=min(self.max_new_tokens, room),
                 max_time=MAX_SECONDS,
-                do_sample=False,
-                num_beams=1,
-                # Of the model's own settings for sampling, which a greedy answer would warn about.
-                temperature=None,
-                top_p=None,
-                top_k=None,
+                **GREEDY,
                 repetition_penalty=REPETITION_PENALTY,
                 pad_token_id=self._pad(),
             )[0, tokens.shape[1] :].tolist()
@@ -86,8 +79,7 @@ class FolderRewriter:
             raise NoRewriteError("Memory ran out while rewriting; the original is used.") from None
         finally:
             self.model.to("cpu")
-        ends = self._ends()
-        if not made or made[-1] not in ends:
+        if not made or made[-1] not in end_tokens(self.model, self.tokenizer):
             raise NoRewriteError(f"The answer is not finished after {len(made)} tokens; the original is used.")
         return plain_answer(self.tokenizer.decode(made, skip_special_tokens=True))
 
@@ -105,15 +97,9 @@ class FolderRewriter:
         ids: torch.Tensor = found["input_ids"]
         return ids
 
-    def _ends(self) -> set[int]:
-        """Tokens that end an answer."""
-        stated = self.model.generation_config.eos_token_id
-        ends = stated if isinstance(stated, (list, tuple)) else [stated]
-        return {int(token) for token in (*ends, self.tokenizer.eos_token_id) if token is not None}
-
     def _pad(self) -> int | None:
         pad = self.tokenizer.pad_token_id
-        return pad if pad is not None else min(self._ends(), default=None)
+        return pad if pad is not None else min(end_tokens(self.model, self.tokenizer), default=None)
 
 
 def _room(config: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vivace.conditioning.model_folder import GREEDY, end_tokens, load_model_folder
 from vivace.curation.captioner import UnfinishedError, instruction
 from vivace.curation.clip import Clip
 from vivace.errors import VivaceError
@@ -31,18 +32,15 @@ class FolderCaptioner:
     def __init__(self, folder: str | Path, pictures: int, sound: bool, tokens: int) -> None:
         from transformers import AutoModelForMultimodalLM, AutoProcessor
 
-        self.folder, self.pictures, self.tokens = Path(folder), pictures, tokens
-        try:
-            self.processor: Any = AutoProcessor.from_pretrained(self.folder, local_files_only=True)
-            self.model: Any = AutoModelForMultimodalLM.from_pretrained(
-                self.folder, local_files_only=True, use_safetensors=True, dtype="auto"
-            ).eval()
-        except Exception as error:  # Loading fails in as many ways as there are models; to a user all mean the same.
-            reason = (str(error).strip().split("\n") or [""])[0][:200]
-            raise VivaceError(
-                f"Folder {str(folder)!r} holds no captioner that loads ({reason}); name a multimodal model of "
-                "transformers with config.json, safetensors and processor."
-            ) from None
+        self.pictures, self.tokens = pictures, tokens
+        self.processor, self.model = load_model_folder(
+            folder,
+            AutoProcessor,
+            AutoModelForMultimodalLM,
+            "captioner",
+            "a multimodal model of transformers with config.json, safetensors and processor",
+            dtype="auto",
+        )
         if not getattr(self.processor, "chat_template", None):
             raise VivaceError(f"The captioner {str(folder)!r} has no chat template; name a chat model.")
         self.hears = sound and getattr(self.processor, "feature_extractor", None) is not None
@@ -59,14 +57,9 @@ class FolderCaptioner:
         made = self.model.generate(
             **inputs,
             max_new_tokens=self.tokens,
-            do_sample=False,
-            num_beams=1,
-            # Of the model's own settings for sampling, which a greedy answer would warn about.
-            temperature=None,
-            top_p=None,
-            top_k=None,
+            **GREEDY,
         )[0, inputs["input_ids"].shape[1] :].tolist()
-        if not made or made[-1] not in self._ends():
+        if not made or made[-1] not in end_tokens(self.model, self.processor.tokenizer):
             raise UnfinishedError(f"the answer is not finished after {len(made)} tokens")
         return str(self.processor.decode(made, skip_special_tokens=True))
 
@@ -95,9 +88,3 @@ class FolderCaptioner:
             return_tensors="pt",
         )
         return found.to(self.model.device, self.model.dtype)
-
-    def _ends(self) -> set[int]:
-        """Tokens that end an answer."""
-        stated = self.model.generation_config.eos_token_id
-        ends = stated if isinstance(stated, (list, tuple)) else [stated]
-        return {int(token) for token in (*ends, self.processor.tokenizer.eos_token_id) if token is not None}

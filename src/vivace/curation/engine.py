@@ -16,7 +16,8 @@ from typing import Protocol
 from vivace.curation.chain import Job, Step
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.guard import Limits
-from vivace.curation.ledger import PAGE, Entry, Ledger, entry_of, settle
+from vivace.curation.ledger import Ledger, entry_of, settle
+from vivace.curation.ledger_reader import PAGE, Entry
 from vivace.curation.stage import Decision, Planned, SetStage, Stage
 from vivace.errors import VivaceError
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from vivace.curation.clip import Clip
 from vivace.curation.engine import SPLIT
-from vivace.curation.ledger import Entry, Ledger, entry_of, settle
+from vivace.curation.ledger import entry_of, settle
+from vivace.curation.ledger_answers import mean_seconds
+from vivace.curation.ledger_reader import Entry, LedgerReader
 from vivace.curation.stage import Planned, SetStage
 
 
@@ -33,7 +35,7 @@ class Foreseen:
         return self.came - self.known
 
 
-def foresee(ledger: Ledger, planned: Sequence[Planned]) -> list[Foreseen]:
+def foresee(ledger: LedgerReader, planned: Sequence[Planned]) -> list[Foreseen]:
     """All stages in order, with today's measurements and these bounds. Nothing is written."""
     found = []
     before: list[Entry] = []
@@ -53,7 +55,7 @@ def foresee(ledger: Ledger, planned: Sequence[Planned]) -> list[Foreseen]:
                 ledger.drop(dropped)
             if isinstance(stage.stage, SetStage):
                 ledger.drop(list(_left_out(ledger, stage.stage, [*before, entry])))
-            found.append(Foreseen(stage.name, came, known, ledger.count_alive(), ledger.mean_seconds(entry)))
+            found.append(Foreseen(stage.name, came, known, ledger.count_alive(), mean_seconds(ledger, entry)))
             before.append(entry)
             if stage.name == SPLIT:
                 ledger.expand(stage.key)
@@ -61,7 +63,7 @@ def foresee(ledger: Ledger, planned: Sequence[Planned]) -> list[Foreseen]:
     return found
 
 
-def _left_out(ledger: Ledger, stage: SetStage, entries: Sequence[Entry]) -> Iterator[str]:
+def _left_out(ledger: LedgerReader, stage: SetStage, entries: Sequence[Entry]) -> Iterator[str]:
     clips: Iterator[Clip] = ledger.alive([entry for entry in entries if entry.stage in (*stage.needs, stage.name)])
     for decision in stage.decide(clips):
         if decision.rejected is not None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from vivace.curation.clip import Clip
 from vivace.curation.engine import SPLIT
-from vivace.curation.ledger import Entry, Ledger, Run
+from vivace.curation.ledger_answers import count_aside, is_part, mean_seconds, rejections, values_of, verdict_on
+from vivace.curation.ledger_reader import Entry, LedgerReader, Run
 from vivace.curation.stage import Bound
 from vivace.errors import VivaceError
 
@@ -32,18 +33,18 @@ class Passage:
     seconds: float | None
 
 
-def passages(ledger: Ledger) -> list[Passage]:
+def passages(ledger: LedgerReader) -> list[Passage]:
     """All stages of the last run, in order; readable while it runs.
 
-    Afterwards the clips that are left (`Ledger.alive`) are those that all stages kept.
+    Afterwards the clips that are left (`LedgerReader.alive`) are those that all stages kept.
     """
     found = []
     with ledger.reading():
         ledger.begin_alive()
         for entry in ledger.plan():
             entered = ledger.count_alive()
-            rejected = ledger.rejected(entry)
-            aside, seconds = ledger.count_aside(entry), ledger.mean_seconds(entry)
+            rejected = rejections(ledger, entry)
+            aside, seconds = count_aside(ledger, entry), mean_seconds(ledger, entry)
             ledger.narrow(entry)
             kept = ledger.count_alive()
             waiting = entered - kept - sum(rejected.values()) - aside
@@ -69,7 +70,7 @@ class Progress:
     minutes_left: float
 
 
-def progress(ledger: Ledger, now: float) -> Progress:
+def progress(ledger: LedgerReader, now: float) -> Progress:
     """Of the last run, which may be going on; `now` in seconds since 1970."""
     found, run = passages(ledger), ledger.last_run()
     left = sum(passage.waiting * (passage.seconds or 0.0) for passage in found) / 60
@@ -85,7 +86,7 @@ class KeptClips:
     """What all stages of the last run kept, in the order of the ids, with all columns. It can be gone through again
     and again, and holds one page of clips at a time; only one who goes through it at a time."""
 
-    ledger: Ledger
+    ledger: LedgerReader
 
     def __iter__(self) -> Iterator[Clip]:
         passages(self.ledger)
@@ -110,20 +111,20 @@ class Chapter:
     bounds: dict[str, Bound]
 
 
-def story(ledger: Ledger, clip: Clip) -> list[Chapter]:
+def story(ledger: LedgerReader, clip: Clip) -> list[Chapter]:
     """A clip's way through the stages of the last run; of a part of a file, the stages after the split."""
     entries = ledger.plan()
     parted = [entry.stage for entry in entries].index(SPLIT) + 1 if any(e.stage == SPLIT for e in entries) else 0
-    chosen = entries[parted:] if ledger.is_part(clip.id) else entries[:parted] or entries
+    chosen = entries[parted:] if is_part(ledger, clip.id) else entries[:parted] or entries
     return [_chapter(ledger, clip, entry) for entry in chosen]
 
 
-def _chapter(ledger: Ledger, clip: Clip, entry: Entry) -> Chapter:
+def _chapter(ledger: LedgerReader, clip: Clip, entry: Entry) -> Chapter:
     known = ledger.with_columns([clip.id], [entry])[0].columns
     prefix = f"{entry.stage}."
     columns = {name.removeprefix(prefix): value for name, value in known.items() if name.startswith(prefix)}
     bounds = {reason: Bound.model_validate(values) for reason, values in entry.settings["bounds"].items()}
-    verdict, reason = ledger.verdict(clip.id, entry)
+    verdict, reason = verdict_on(ledger, clip.id, entry)
     return Chapter(entry.stage, verdict, reason, columns, bounds)
 
 
@@ -153,7 +154,7 @@ class Effect:
         return [self.values[round(k * (len(self.values) - 1) / count)] for k in range(count + 1)]
 
 
-def effect(ledger: Ledger, name: str) -> Effect:
+def effect(ledger: LedgerReader, name: str) -> Effect:
     """What the bound STAGE.REASON does.
 
     Raises:
@@ -166,6 +167,6 @@ def effect(ledger: Ledger, name: str) -> Effect:
         raise VivaceError(f"Bound {name!r} is unknown; give one of {', '.join(sorted(bounds)) or '(none)'}.")
     entry = entries[stage]
     bound = Bound.model_validate(entry.settings["bounds"][reason])
-    values = ledger.values(entry, bound.column.partition(".")[2])
+    values = values_of(ledger, entry, bound.column.partition(".")[2])
     numbers = sorted(float(value) for value in values if value is not None)
     return Effect(stage, reason, bound, numbers, len(values) - len(numbers))

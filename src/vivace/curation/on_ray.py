@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -30,12 +31,17 @@ def run_on_ray(
 ) -> Iterator[tuple[Job, list[Step]]]:
     """As `run_local`, on the cluster that Ray is connected to (a local one where none is).
 
+    The jobs of a node that is lost are done again by the nodes that are left.
+
     Args:
         workers: actors; 0 takes one per core of the cluster.
 
     Raises:
         VivaceError: Ray is not installed.
     """
+    # Nothing is told to anyone unless the user wants it: Ray reports how it is used by default.
+    for name, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_DATA_USAGE_DISABLED", "1")):
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError:

@@ -16,7 +16,8 @@ from vivace.curation.chain import Job
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.funnel import Passage, passages
 from vivace.curation.guard import Guard, Limits
-from vivace.curation.ledger import Histogram, Ledger
+from vivace.curation.ledger_answers import Histogram, examples_of, histogram_of, shares_of, verdict_on
+from vivace.curation.ledger_reader import LedgerReader
 from vivace.curation.stage import Bound, StageSettings
 
 PICTURES, HEIGHT = 6, 72  # of a strip
@@ -94,7 +95,7 @@ class Strip:
         return clip.with_columns(self.name, picture=picture, sound=sound)
 
 
-def gather(ledger: Ledger, title: str, examples: int, limits: Limits | None = None) -> Report:
+def gather(ledger: LedgerReader, title: str, examples: int, limits: Limits | None = None) -> Report:
     """Everything of the last run.
 
     Args:
@@ -106,8 +107,8 @@ def gather(ledger: Ledger, title: str, examples: int, limits: Limits | None = No
     with closing(Guard([Strip()], limits or Limits(seconds=30.0))) as guard:
         for entry, passage in zip(entries, found, strict=True):
             for reason, count in passage.rejected.items():
-                clips = ledger.examples(entry, reason, examples)
-                told = [ledger.verdict(clip.id, entry)[1] for clip in clips]
+                clips = examples_of(ledger, entry, reason, examples)
+                told = [verdict_on(ledger, clip.id, entry)[1] for clip in clips]
                 groups.append(Group(entry.stage, reason, count, _examples(guard, clips, told)))
         if ledger.count_alive():
             ids = list(islice(ledger.alive_ids(), examples))
@@ -122,14 +123,14 @@ def gather(ledger: Ledger, title: str, examples: int, limits: Limits | None = No
             bounds["unclear"] = Bound(column="clarity.level", least=entry.settings["least"])
         for reason, bound in bounds.items():
             stage, _, column = bound.column.partition(".")
-            histogram = ledger.histogram(entry, column) if stage == entry.stage else None
+            histogram = histogram_of(ledger, entry, column) if stage == entry.stage else None
             if histogram is not None:
                 distributions.append(Distribution(entry.stage, reason, bound, histogram))
     shares = []
     for entry in entries:
         if entry.stage == "balance":
             for column, name in BALANCED.items():
-                rows = [(_name(column, value), *counts) for value, counts in ledger.shares(entry, column).items()]
+                rows = [(_name(column, value), *counts) for value, counts in shares_of(ledger, entry, column).items()]
                 shares.append(Shares(name, rows))
     return Report(title, found, groups, distributions, shares)
 

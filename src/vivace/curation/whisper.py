@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vivace.errors import VivaceError
+from vivace.conditioning.model_folder import load_model_folder
 
 WINDOW = 30.0  # seconds that the model hears at a time
 
@@ -75,15 +74,10 @@ def _confidence(segment: dict[str, Any]) -> float:
 def _loaded(folder: str) -> tuple[Any, Any]:
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-    try:
-        processor = WhisperProcessor.from_pretrained(Path(folder), local_files_only=True)
-        model = WhisperForConditionalGeneration.from_pretrained(
-            Path(folder), local_files_only=True, use_safetensors=True
-        ).eval()
-    except Exception as error:  # Loading fails in as many ways as there are models; to a user all mean the same.
-        reason = (str(error).strip().split("\n") or [""])[0][:200]
-        raise VivaceError(
-            f"Folder {folder!r} holds no Whisper model that loads ({reason}); name one of transformers' with its "
-            "tokenizer and preprocessor."
-        ) from None
-    return processor, model
+    return load_model_folder(
+        folder,
+        WhisperProcessor,
+        WhisperForConditionalGeneration,
+        "Whisper model",
+        "one of transformers' with its tokenizer and preprocessor",
+    )

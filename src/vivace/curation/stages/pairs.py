@@ -7,7 +7,10 @@ alike within a window form a cluster; the partner of a clip is the one nearest t
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +20,7 @@ from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stage import Decision, StageSettings
 
 ANCHOR = 1.5  # seconds
-_CHUNK = 512
+BLOCK = 1024  # faces that are compared with as many others at a time
 _GRID = 6
 
 
@@ -77,47 +80,111 @@ class Pairs:
         return [round(best[0], 4), round(best[1], 4)]
 
     def decide(self, clips: Iterable[Clip]) -> Iterator[Decision]:
-        """Faces are compared in blocks; what is held is one short vector for each clip with one face."""
-        known = [(c.id, c["pairs.file"], np.array(c["pairs.face"], np.float32)) for c in clips if c["pairs.face"]]
-        if len(known) < 2:
-            return
-        faces = np.stack([face for *_, face in known])
-        # Without what all faces share, whose cosine would be near 1 for any two.
-        faces -= faces.mean(axis=0)
+        """Faces lie in a temporary database and are compared block by block; what is held is one number for each."""
+        with closing(sqlite3.connect("")) as store:
+            faces = _Faces(store, clips)
+            clusters = _Clusters(faces.count)
+            for start in range(0, faces.count, BLOCK):
+                faces.keep_partners(self._partners(faces, clusters, start))
+            for place, clip, partner, alike in faces.partners():
+                cluster = faces.id_of(clusters.root(place))
+                yield Decision(clip, columns={"partner": partner, "likeness": round(alike, 4), "cluster": cluster})
+
+    def _partners(self, faces: _Faces, clusters: _Clusters, start: int) -> list[tuple[int, int, float]]:
+        """Place, place of the partner and likeness for those of the block at `start` that have one."""
+        own, files = faces.block(start)
+        rows = np.arange(len(own))
+        partner, alike = np.zeros(len(own), np.int64), np.zeros(len(own), np.float32)
+        apart = np.full(len(own), np.inf, np.float32)  # from the likeness that is preferred
+        for first in range(0, faces.count, BLOCK):
+            others, other_files = faces.block(first)
+            values = own @ others.T
+            fits = (values >= self.settings.least) & (values <= self.settings.most)
+            if first == start:
+                np.fill_diagonal(fits, False)
+            if not self.settings.same_file:
+                fits &= files[:, None] != other_files
+            distances = np.where(fits, np.abs(values - self.settings.near), np.inf)
+            best = distances.argmin(axis=1)
+            closer = distances[rows, best] < apart  # of equals, the first
+            partner[closer] = first + best[closer]
+            alike[closer], apart[closer] = values[rows, best][closer], distances[rows, best][closer]
+            mine, theirs = np.nonzero(fits)
+            clusters.join(start + mine, first + theirs)
+        found = np.flatnonzero(np.isfinite(apart))
+        return [(start + n, int(partner[n]), float(alike[n])) for n in found.tolist()]
+
+
+class _Faces:
+    """The clips with one face, by place in the order in which they came, on disk."""
+
+    def __init__(self, store: sqlite3.Connection, clips: Iterable[Clip]) -> None:
+        self.store = store
+        self.count = 0
+        self._sum = np.zeros(0)
+        store.execute("CREATE TABLE seen(place INTEGER PRIMARY KEY, id TEXT, file INTEGER, face BLOB)")
+        store.execute("CREATE TABLE partners(place INTEGER PRIMARY KEY, other INTEGER, alike REAL)")
+        store.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", self._rows(clips))
+        self._mean = (self._sum / max(self.count, 1)).astype(np.float32)
+
+    def _rows(self, clips: Iterable[Clip]) -> Iterator[tuple[int, str, int, bytes]]:
+        for clip in clips:
+            if clip["pairs.face"]:
+                face = np.array(clip["pairs.face"], "<f4")
+                # Names of files may hold bytes that are no text, which SQLite does not take.
+                file = hashlib.sha256(clip["pairs.file"].encode(errors="surrogateescape")).digest()[:8]
+                yield self.count, clip.id, int.from_bytes(file, "big", signed=True), face.tobytes()
+                self._sum = self._sum + face if self.count else face.astype(np.float64)
+                self.count += 1
+
+    def block(self, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """The faces from this place on as unit vectors [n, D], without what all share, whose cosine would be near 1
+        for any two; and a number for each one's file [n]."""
+        rows = self.store.execute(
+            "SELECT face, file FROM seen WHERE place >= ? AND place < ? ORDER BY place", (start, start + BLOCK)
+        ).fetchall()
+        faces = np.frombuffer(b"".join(row[0] for row in rows), "<f4").reshape(len(rows), -1) - self._mean
         faces /= np.maximum(np.linalg.norm(faces, axis=1, keepdims=True), 1e-6)
-        parents = list(range(len(known)))
-        partner: dict[int, tuple[int, float]] = {}
-        for start in range(0, len(known), _CHUNK):
-            alike = faces[start : start + _CHUNK] @ faces.T
-            for row, values in enumerate(alike):
-                n = start + row
-                fits = (values >= self.settings.least) & (values <= self.settings.most)
-                fits[n] = False
-                if not self.settings.same_file:
-                    fits &= np.array([file != known[n][1] for _, file, _ in known])
-                others = np.flatnonzero(fits)
-                if not len(others):
-                    continue
-                best = int(others[np.abs(values[others] - self.settings.near).argmin()])
-                partner[n] = best, float(values[best])
-                for neighbour in others.tolist():
-                    _join(parents, n, neighbour)
-        for n, (other, alike_by) in sorted(partner.items()):
-            columns = {
-                "partner": known[other][0],
-                "likeness": round(alike_by, 4),
-                "cluster": known[_root(parents, n)][0],
-            }
-            yield Decision(known[n][0], columns=columns)
+        return faces, np.array([row[1] for row in rows], np.int64)
+
+    def keep_partners(self, rows: Iterable[tuple[int, int, float]]) -> None:
+        self.store.executemany("INSERT INTO partners VALUES (?, ?, ?)", rows)
+
+    def partners(self) -> Iterator[tuple[int, str, str, float]]:
+        """Place, clip, partner and likeness, in order of place."""
+        yield from self.store.execute(
+            "SELECT p.place, a.id, b.id, p.alike FROM partners p JOIN seen a ON a.place = p.place "
+            "JOIN seen b ON b.place = p.other ORDER BY p.place"
+        )
+
+    def id_of(self, place: int) -> str:
+        return str(self.store.execute("SELECT id FROM seen WHERE place = ?", (place,)).fetchone()[0])
 
 
-def _root(parents: list[int], n: int) -> int:
-    while parents[n] != n:
-        parents[n] = parents[parents[n]]
-        n = parents[n]
-    return n
+class _Clusters:
+    """Which places belong together; the first of each names it."""
 
+    def __init__(self, count: int) -> None:
+        # What comes before each, itself for a root: always a smaller number, so that there are no rings.
+        self._parents = np.arange(count)
 
-def _join(parents: list[int], first: int, second: int) -> None:
-    a, b = _root(parents, first), _root(parents, second)
-    parents[max(a, b)] = min(a, b)
+    def join(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Put the places [n] and [n] together, pair by pair."""
+        while True:
+            a, b = self._roots(first), self._roots(second)
+            apart = a != b
+            if not apart.any():
+                return
+            first, second, a, b = first[apart], second[apart], a[apart], b[apart]
+            # Where a root meets several others it goes to the smallest; the rest come in the next round.
+            np.minimum.at(self._parents, np.maximum(a, b), np.minimum(a, b))
+
+    def root(self, place: int) -> int:
+        return int(self._roots(np.array([place]))[0])
+
+    def _roots(self, places: np.ndarray) -> np.ndarray:
+        found = self._parents[places]
+        while not np.array_equal(found, self._parents[found]):
+            found = self._parents[found]
+        self._parents[places] = found
+        return found

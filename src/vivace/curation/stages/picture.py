@@ -31,7 +31,7 @@ class PictureSettings(StageSettings):
         "dark": Bound(column="picture.brightness", least=45.0),
         "bright": Bound(column="picture.blown", most=0.25),
         "flat": Bound(column="picture.contrast", least=30.0),
-        "blurred": Bound(column="picture.sharpness", least=0.45),
+        "blurred": Bound(column="picture.sharpness", least=0.35),
         # A picture that is thrown about changes its brightness too.
         "hectic": Bound(column="picture.motion", most=1.0),
         "flickering": Bound(column="picture.flicker", most=3.0),
@@ -42,7 +42,7 @@ class Picture:
     """All figures of the pictures; the bounds name the defect."""
 
     name: ClassVar[str] = "picture"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: PictureSettings) -> None:
@@ -70,7 +70,7 @@ class Picture:
             text=_rounded(text_share(frames)),
             blocking=_rounded(measure_blocking(frames)),
             grain=_rounded(measure_grain(frames)),
-            sharpness=_rounded(measure_sharpness(frames)),
+            sharpness=_rounded(measure_sharpness(frames, rounding=1.0)),
             flicker=_rounded(measure_flicker(frames, fps)),
             brightness=_rounded(light.brightness),
             contrast=_rounded(light.contrast),

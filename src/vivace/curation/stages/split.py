@@ -15,6 +15,7 @@ from vivace.curation.stage import StageSettings
 from vivace.media.scan import small_pictures
 from vivace.perception.cuts import detect_cuts
 from vivace.perception.fades import detect_fades
+from vivace.perception.new_shots import begins_shot
 from vivace.perception.stills import black_pictures, still_steps
 
 # Pictures that are looked at together, and by how much neighbouring stretches overlap: more than any transition, so
@@ -54,7 +55,7 @@ class Split:
     """Hard cuts, fades and dissolves, black and frozen stretches, and lengths."""
 
     name: ClassVar[str] = "split"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("ingest",)
 
     def __init__(self, settings: SplitSettings) -> None:
@@ -85,7 +86,8 @@ def find_seams(pictures: Iterable[np.ndarray], fps: float) -> Seams:
     count = 0
     for first, keep_from, keep_to, frames in _stretches(iter(pictures)):
         count = first + len(frames)
-        cuts |= {n for n in (first + round(t * fps) for t in detect_cuts(frames, fps)) if keep_from <= n < keep_to}
+        places = [round(t * fps) for t in detect_cuts(frames, fps)]
+        cuts |= {first + n for n in places if keep_from <= first + n < keep_to and begins_shot(frames, n)}
         fades += [
             (first + round(fade.start * fps), first + round(fade.end * fps) + 1)
             for fade in detect_fades(frames, fps)
