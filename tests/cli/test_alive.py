@@ -35,7 +35,7 @@ def test_generate_takes_the_pipeline_that_the_folder_names(
     capsys.readouterr()
     for wrong, complaint in (
         (["--guide", "timbre=2"], "'timbre' is unknown"),
-        (["--memory", "8GB"], "Memory plans are made for NAVA models"),
+        (["--memory", "8MB"], "needs at least"),
     ):
         assert main(["generate", "a drum", "--model", str(alive_folder), "--output", "b.mp4", *wrong]) == 2
         assert complaint in capsys.readouterr().err
@@ -75,9 +75,14 @@ def test_animate_makes_a_clip_of_references_that_can_be_made_again(
     words = ["a woman says <S>hello<E>", "--model", str(strict_folder), "--seed", "3", "--output"]
     assert main(["animate", *words, "one.mp4", "--reference", faces[0], "--guide", "references=2"]) == 0
     assert main(["animate", *words, "two.mp4", "--reference", faces[0], "--reference", faces[1]]) == 0
+    less = ["--memory", "grouped", "--cache", "0"]
+    assert main(["animate", *words, "less.mp4", "--reference", faces[0], "--guide", "references=2", *less]) == 0
     assert main(["generate", *words, "same.mp4", "--reference", faces[0], "--guide", "references=2"]) == 0
     one, two, same = (json.loads(Path(f"{name}.json").read_text()) for name in ("one", "two", "same"))
     assert one["latents_sha256"] == same["latents_sha256"] != two["latents_sha256"]
+    grouped = json.loads(Path("less.json").read_text())
+    assert grouped["latents_sha256"] == one["latents_sha256"]
+    assert grouped["memory"]["strategy"] == "grouped"
     assert [file["path"] for file in two["request"]["reference"]] == faces
     assert "unreferenced" in one["settings"]["branches"]
     assert Request.from_json(two["request"]).to_json() == two["request"]

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from tests.evaluation.report.runs import write_run
 from tests.evaluation.study.clips import write_clips
+from tests.tiny import tiny_pipeline, tiny_transformer
 
 from vivace.cli.main import main
 from vivace.evaluation.study.store import Study
+from vivace.evaluation.suites.alive_style import alive_style_suite
 
 
 def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +30,63 @@ def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "av_event_f1_50ms" in capsys.readouterr().out
     assert main(["compare", str(tmp_path / "near")]) == 2
     assert "two or more" in capsys.readouterr().err
+
+
+def test_models_are_evaluated_where_they_are_not_and_shown_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(transformer=tiny_transformer(text_len=256))
+    pipeline.save_pretrained(tmp_path / "one")
+    model, out = str(tmp_path / "one"), tmp_path / "out"
+    words = ["compare", model, f"{model}@truth", "--output", str(out), "--count", "2", "--seconds", "1", "--json"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 1
+    line = json.loads(lines[0])
+    assert [subject["condition"] for subject in line["subjects"]] == ["model", "truth"]
+    assert line["prompts"] == 2
+    page = (out / "comparison.html").read_text()
+    assert "Side by side" in page
+    assert page.count("<video") == 4  # of the model and the truth, two prompts each
+    # What is there is not made again, and stands for itself.
+    run = out / "runs" / "one-val-2"
+    assert main(["compare", str(run), f"{run}@truth", "--output", str(tmp_path / "again"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["differences"] == line["differences"]
+
+
+def test_models_of_one_name_and_folders_that_are_nothing_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "nowhere", "nothing"]) == 2
+    assert "holds no results" in capsys.readouterr().err
+    for place in ("a", "b"):
+        (tmp_path / place / "one").mkdir(parents=True)
+        (tmp_path / place / "one" / "model_index.json").write_text("{}")
+    assert main(["compare", "a/one", "b/one"]) == 2
+    assert "have one name" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_offline_folder_is_written_for_one_rater(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    item = alive_style_suite().items[0]
+    for name in ("one", "two"):
+        write_clips(tmp_path / name / Path(item.id).parent, [Path(item.id).name], pitch=300, seconds=0.5)
+    folder, out = tmp_path / "study", tmp_path / "ann"
+    make = ["study", "make", str(folder), "--dimensions", "--controls", "0"]
+    make += ["--system", f"one={tmp_path / 'one'}", "--system", f"two={tmp_path / 'two'}"]
+    assert main([*make, "--axis", "sync=Which?"]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
+    assert main(make) == 0
+    (pair,) = Study(folder).design.real
+    assert pair.axes == item.tags
+    capsys.readouterr()
+    assert main(["study", "offline", str(folder), str(out), "--rater", "ann", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"command": "study offline", "output": str(out), "pairs": 1}
+    assert (out / "index.html").is_file()
+    assert main(["study", "offline", str(folder), str(out), "--rater", "ben"]) == 2
+    assert "not empty" in capsys.readouterr().err
 
 
 def test_a_study_from_plan_to_analysis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ import pytest
 import typer
 
 from vivace.cli.batch import parse_job
+from vivace.cli.given import read_given
 from vivace.cli.main import build
-from vivace.cli.making import read_given
 from vivace.cli.options import Request, check_output, make_request, slug
 from vivace.errors import VivaceError
 from vivace.media import Clip, write_clip, write_png, write_wav

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from vivace.cli.main import main
 
@@ -43,6 +45,22 @@ def test_what_does_not_fit_is_refused_with_what_does(model_folder: Path, tmp_pat
     assert main(["generate", "a drum", *small]) == 2
     assert "use a smaller model" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_what_cache_and_adapters_take_is_counted_and_named(model_folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    pytest.importorskip("peft")
+    layer = "transformer.double_blocks.0.streams.video.self_attn.q"
+    tensors = {f"{layer}.lora_A.weight": torch.zeros(4, 32), f"{layer}.lora_B.weight": torch.zeros(32, 4)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    more = ["--cache", "0.2", "--lora", f"{tmp_path / 'a.safetensors'}:0.5"]
+    _, plain = _planned(capsys, "--model", str(model_folder))
+    code, found = _planned(capsys, "--model", str(model_folder), *more)
+    assert code == 0
+    assert plain["beside"] == {}
+    assert found["beside"].keys() == {"step cache", "adapters"}
+    assert found["beside"]["adapters"] == 2 * 4 * 32 * 4
+    assert main(["plan", "--model", str(model_folder), *more]) == 0
+    assert "Counted in it: step cache" in capsys.readouterr().out
 
 
 def test_a_named_plan_is_followed_and_recorded(model_folder: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -176,7 +176,7 @@ def test_references_change_the_clip_and_have_a_guide_of_their_own(alive: AlivePi
         ({"guides": {"references": 2}}, "no references were given"),
         ({"guides": {"align": 2}}, "Guide 'align' is unknown"),
         ({"voices": [object()]}, "takes no voices"),
-        ({"cache": 0.1}, "no step cache"),
+        ({"cache": 1.1}, "is no number from 0 to 1"),
         ({"preset": "best"}, "Preset 'best' is unknown"),
         ({"prompt": []}, "0 prompts"),
     ],

@@ -57,10 +57,31 @@ def test_a_recipe_has_alive_s_dropout_and_trains_something(latents: Path) -> Non
     assert alive_recipe(latents).stages[0].dropout.exchange == 0.3
     data = alive_recipe(latents).model_dump()
     frozen = {"optimizer": {"rates": dict.fromkeys(PARTS, 0.0)}, "train_text_encoder": False}
-    samples = {"validation": data["validation"] | {"samples": {"vae": "a", "audio_vae": "b", "vocoder": "c"}}}
-    for wrong, complaint in ((frozen, "nothing is trained"), (samples, "unit joint only")):
-        with pytest.raises(ValidationError, match=complaint):
-            AliveRecipe.model_validate(data | wrong)
+    with pytest.raises(ValidationError, match="nothing is trained"):
+        AliveRecipe.model_validate(data | frozen)
+
+
+def test_samples_are_guided_as_alive_is_and_leave_training_as_it_was(
+    latents: Path, codecs: dict[str, Path], tmp_path: Path
+) -> None:
+    data = alive_recipe(latents).model_dump(mode="json")
+    data["validation"]["samples"] = {
+        **{name: str(path) for name, path in codecs.items()},
+        **{"prompts": 2, "batch": 1, "seconds": 0.8, "height": 32, "width": 32},
+        "preset": {"steps": 2, "solver": "euler", "mutual": {"video": 2.0, "audio": 1.0}},
+    }
+    objective = AliveObjective(AliveRecipe.model_validate(data), tmp_path)
+    before = objective.loss(2)["loss"]
+    figures = objective.validate(20)
+    folder = tmp_path / "samples" / "step-00000020"
+    assert sorted(path.name for path in folder.iterdir()) == ["00.mp4", "00.png", "01.mp4", "01.png"]
+    assert set(figures) > {"video", "audio"}
+    after = objective.loss(2)["loss"]
+    assert torch.equal(before, after)
+    after.backward()
+    data["validation"]["samples"]["preset"] = {"align": {"video": 1.0, "audio": 1.0}}  # a guide of NAVA's
+    with pytest.raises(ValidationError, match="align"):
+        AliveRecipe.model_validate(data)
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.tiny import CAPABILITIES
 from tests.training.small import encode_recipe
 from tests.training.test_alive import alive_recipe
 
+from vivace.cli.main import main
 from vivace.data.latents import read_batch
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
+from vivace.media import read_clip, write_png
 from vivace.models.codecs import encode_video
+from vivace.pipelines.alive import AlivePipeline
+from vivace.pipelines.capabilities import AliveCapabilities
 from vivace.training.alive import AliveObjective, AliveRecipe, run_alive
 from vivace.training.character_clips import CharacterSource, plan_takes
 from vivace.training.clips import Length, Size, render_clip
 from vivace.training.codec_files import load_codecs
 from vivace.training.encode import EncodeRecipe, run_encode
+from vivace.training.export import ExportRecipe, run_export
 from vivace.training.flow_step import flow_errors
-from vivace.training.recipe import check_recipe, load_recipe
+from vivace.training.recipe import check_recipe, load_recipe, recipe_json
 from vivace.training.tasks import dropped_pairs, shown_references
 from vivace.world import Scene
-from vivace.world.takes import TAKES, take_scene
+from vivace.world.takes import TAKES, Shown, still, take_scene
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes" / "nano-alive-references").glob("*.toml"))
 SMALL = {"lengths": (Length(seconds=1.0),), "sizes": (Size(height=32, width=32),)}
@@ -144,9 +150,54 @@ def test_the_recipes_of_both_sorts_differ_only_in_their_references(path: Path) -
         assert isinstance(other, EncodeRecipe)
         assert recipe.source == other.source.model_copy(update={"references": recipe.source.references})
     else:
-        assert isinstance(recipe, AliveRecipe)
+        assert isinstance(recipe, (AliveRecipe, ExportRecipe))
         one, two = (r.model_dump(mode="json") for r in (recipe, other))
+        if isinstance(recipe, ExportRecipe):  # only one of the two becomes the model that is shipped
+            assert AliveCapabilities.read(recipe.capabilities).most_references == 2
+            one["output"] = two["output"]
         assert str(two).replace("perturbed", "cross") == str(one).replace("perturbed", "cross")
+
+
+def test_what_learned_references_is_exported_and_animates(
+    shown: Path, latents: Path, codecs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    sources = [{"folder": str(folder), "batch": 2} for folder in (shown, latents)]
+    recipe = alive_recipe(latents, sources=sources, steps=2)
+    run_alive(recipe, run)
+    (run / "recipe.json").write_text(recipe_json(recipe))
+    shipped = load_recipe(next(path for path in RECIPES if path.name == "3-export-cross.toml"))
+    assert isinstance(shipped, ExportRecipe)
+    small = {**CAPABILITIES, "preset": "default", "presets": {"default": {"steps": 2, "solver": "euler"}}}
+    asked = {name: shipped.capabilities[name] for name in ("most_references", "reference_faces")}
+    settings = {"unit": "export", "run": run, "output": tmp_path / "model", "capabilities": small | asked, **codecs}
+    run_export(ExportRecipe.model_validate(settings), tmp_path)
+    pipeline = AlivePipeline.from_pretrained(tmp_path / "model")
+    # The tiny codec's pictures are too small for a face to be found in them, so that the size of the clip is larger.
+    face = still(Shown(take_scene(0, 1, "val"), 0.3), 96, 96)
+    clip = {"seed": 1, "width": 96, "height": 96, "output_type": "latent"}
+    with torch.no_grad():
+        for parameter in pipeline.transformer.parameters():
+            if not parameter.any():  # after two steps nothing has an influence yet
+                parameter.normal_(std=0.1)
+    alone, shown_one = (pipeline("a woman waves", **clip, **more) for more in ({}, {"references": face}))
+    assert not torch.allclose(alone.latents.video, shown_one.latents.video)
+    path = tmp_path / "face.png"
+    write_png(path, face)
+    words = [
+        "a woman waves",
+        "--model",
+        str(tmp_path / "model"),
+        "--size",
+        "96x96",
+        "--output",
+        str(tmp_path / "a.mp4"),
+    ]
+    assert main(["animate", *words, "--reference", str(path), "--seed", "1"]) == 0
+    assert read_clip(tmp_path / "a.mp4").frames.shape[1:] == (96, 96, 3)
+    capsys.readouterr()
+    assert main(["animate", *words, *["--reference", str(path)] * 3, "--seed", "1"]) == 2
+    assert "takes up to 2" in capsys.readouterr().err
 
 
 def test_a_bad_source_of_characters_is_told(codecs: dict[str, Path], tmp_path: Path) -> None:

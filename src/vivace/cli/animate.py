@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vivace.cli.generate import Download, Json, Sheet, report
+from vivace.cli.generate import Download, Json, Memory, Sheet, report
 from vivace.cli.making import Models, make_clip
 from vivace.cli.options import make_request
 from vivace.errors import VivaceError
@@ -33,6 +33,13 @@ def animate(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="text, mutual or references, with .video or .audio; repeat."),
     ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="An adapter and its weight (1); repeat.")
+    ] = None,
+    cache: Annotated[
+        float | None, typer.Option(metavar="0..1", help="Leave out what hardly changes from step to step; 0 is exact.")
+    ] = None,
+    memory: Memory = "auto",
     output: Annotated[Path | None, typer.Option(help="The file; named from prompt and seed when absent.")] = None,
     contact_sheet: Sheet = False,
     allow_download: Download = False,
@@ -57,7 +64,9 @@ def animate(
         guide or (),
         audio=audio,
         reference=reference,
+        lora=lora or (),
+        cache=cache,
     )
     start = time.perf_counter()
-    made = make_clip(Models(allow_download), request, output, contact_sheet=contact_sheet)
+    made = make_clip(Models(allow_download, memory), request, output, contact_sheet=contact_sheet)
     report(made, time.perf_counter() - start, as_json)

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vivace.errors import VivaceError
+
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Results folders, or FOLDER@CONDITION, such as run@truth.")
+        list[str],
+        typer.Argument(
+            metavar="RUN|MODEL...", help="Results folders or models; with @CONDITION one of theirs, such as run@truth."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("results/comparison"),
     group: Annotated[str, typer.Option(help="Group of prompts; 'all' as in the summaries.")] = "all",
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this metric; repeat. Every one with a better end.")
     ] = None,
+    split: Annotated[str, typer.Option(help="Of models: val to choose settings with, test to report.")] = "val",
+    count: Annotated[int, typer.Option(help="Of models: prompts of held-out scenes.")] = 32,
+    seconds: Annotated[float, typer.Option(help="Of models: length of the clips.")] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line, and only that.")] = False,
 ) -> None:
-    """Compare runs of one benchmark, prompt by prompt, with paired tests and Holm's correction.
+    """Compare models or evaluation runs, prompt by prompt, with paired tests and Holm's correction, and side by side.
 
     Writes comparison.html, comparison.md and comparison.json. Runs that were measured differently, or on other prompts,
-    are not ranked together.
+    are not ranked together. Of a model (a shipped one or a folder) the world benchmark is made first, under
+    OUTPUT/runs, where it goes on if it was interrupted.
 
-    Example: vivace compare results/nano-nava-val results/nano-alive-val
+    Example: vivace compare nano-nava ./my-nava nano-nava@truth --count 16
     """
     from vivace.evaluation.comparing import compare as compared
     from vivace.evaluation.comparing import read_subjects
     from vivace.evaluation.report.comparison_report import write_comparison
 
-    found = compared(read_subjects(runs), group=group, metrics=metric or ())
+    made = _evaluated(runs, output / "runs", split, count, seconds, as_json)
+    found = compared(read_subjects(made), group=group, metrics=metric or ())
     write_comparison(output, found)
     if as_json:
         print(json.dumps({"command": "compare", "output": str(output), **found.to_json()}))
@@ -50,3 +61,41 @@ def compare(
         )
     console.print(shown)
     console.print(f"All of it: {output / 'comparison.html'}", soft_wrap=True)
+
+
+def _evaluated(subjects: Sequence[str], folder: Path, split: str, count: int, seconds: float, quiet: bool) -> list[str]:
+    """The subjects with results folders for models, whose benchmark is made where it is not there.
+
+    Raises:
+        VivaceError: two models of one name, or what `vivace evaluate world` refuses.
+    """
+    from vivace.cli.world_benchmark import WorldAsked, evaluate_model
+    from vivace.evaluation.comparing import read_subjects
+
+    found: list[str] = []
+    runs: dict[Path, str] = {}
+    for text in subjects:
+        model, _, condition = text.partition("@") if not Path(text).is_dir() else (text, "", "")
+        if not _is_model(model):
+            read_subjects([text])  # what cannot be compared is told before anything is made
+            found.append(text)
+            continue
+        run = folder / f"{Path(model).name}-{split}-{count}"
+        if runs.setdefault(run, model) != model:
+            raise VivaceError(
+                f"Models {runs[run]!r} and {model!r} have one name, so that their results would lie in one folder; "
+                "evaluate each with `vivace evaluate world --output`, and compare the folders."
+            )
+        found.append(f"{run}@{condition}" if condition else str(run))
+    alone = {"compare_alignment": False, "hand": False, "camera": False, "more": False}
+    for run, model in runs.items():
+        evaluate_model(WorldAsked(model, split, count, run, seconds, **alone, keep_clips=True, as_json=quiet))
+    return found
+
+
+def _is_model(text: str) -> bool:
+    """Whether a text names a model; results of that name come first."""
+    from vivace.pipelines.folder import INDEX, shipped_models
+
+    results = (Path(text) / "summary.json").is_file()
+    return not results and (text in shipped_models() or (Path(text) / INDEX).is_file())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -150,15 +151,8 @@ def rerun(
     if model is not None:
         request = replace(request, model=model)
     start = time.perf_counter()
+    _check_same_model(request, record, clip, allow_download)
     models = Models(allow_download, memory)
-    from vivace.pipelines.folder import find_model, folder_hash
-
-    model_hash = folder_hash(find_model(request.model, allow_download=allow_download))
-    if model_hash != record["model_hash"]:
-        raise VivaceError(
-            f"Model {request.model!r} is not the one that made {str(clip)!r} (its files have changed); "
-            "name the folder of that one with --model."
-        )
     target = output or clip.with_name(f"{clip.stem}-rerun{request.suffix}")
     made = make_clip(models, request, target, contact_sheet=contact_sheet, rewriting=rewriting_of(record))
     same = made.record["latents_sha256"] == record["latents_sha256"]
@@ -166,6 +160,17 @@ def rerun(
         "the same latents, bit for bit" if same else "latents that differ in rounding (another machine or version)"
     )
     report(made, time.perf_counter() - start, as_json, {"same_latents": same}, [f"It has {verdict}."])
+
+
+def _check_same_model(request: Request, record: Mapping[str, Any], clip: Path, allow_download: bool) -> None:
+    """Raises VivaceError where a request's model is not the one that made a clip with this record."""
+    from vivace.pipelines.folder import find_model, folder_hash
+
+    if folder_hash(find_model(request.model, allow_download=allow_download)) != record["model_hash"]:
+        raise VivaceError(
+            f"Model {request.model!r} is not the one that made {str(clip)!r} (its files have changed); "
+            "name the folder of that one with --model."
+        )
 
 
 def report(

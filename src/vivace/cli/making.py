@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vivace.cli.given import all_given
 from vivace.cli.options import Request, check_output, slug
 from vivace.cli.rewriting import Rewriters
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from vivace.cli.devices import Crew
-    from vivace.cli.files import GivenFile, GivenLora
+    from vivace.cli.files import GivenLora
     from vivace.conditioning.rewriting import Rewriting
-    from vivace.conditioning.voices import Recording
-    from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline, ClipPlan
+    from vivace.media import Clip
+    from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline
+    from vivace.pipelines.clip_plan import ClipPlan
     from vivace.pipelines.memory import Placement
 
 
@@ -210,38 +210,60 @@ def make_clip(
     Raises:
         VivaceError: a request that cannot be fulfilled or a path that cannot be written.
     """
-    import numpy as np
-
-    from vivace.cli.record import FORMAT, as_metadata, free_path, versions, write_record
-    from vivace.media import Clip, peak_limited, write_clip, write_png
-    from vivace.media import contact_sheet as draw_sheet
+    from vivace.cli.record import as_metadata, free_path, write_record
+    from vivace.media import write_clip
 
     start = time.perf_counter()
     request = request if request.seed is not None else replace(request, seed=secrets.randbelow(2**32))
     wanted = output or folder / f"{slug(request.prompt)}-{request.seed}{request.suffix}"
     check_output(wanted, request)
-    if request.references:
-        _check_references(models.folder(request), request.model)
-    given = read_given(request)
-    if request.speaker_encoder is not None:
-        given["voices"] = _hear(request.speaker_encoder, given["voices"], models.folder(request))
+    given = all_given(request, lambda: models.folder(request))
     rewriting = rewriting or models.rewrite(request, given)
     read = request if rewriting is None else replace(request, prompt=rewriting.prompt)
     pipeline, model_hash, load_notes = models.load_for(read, given)
     plan = pipeline.plan(**read.plan_arguments(), **given)
     loaded = time.perf_counter()
     with step_bar(pipeline.steps_of(plan), progress) as advance:
-
-        def on_step(*_: Any) -> None:
-            advance()
-
-        out = _run(pipeline, plan, on_step)
+        out = _run(pipeline, plan, advance)
     path = free_path(wanted, request)
+    clip = _clip_of(out)
+    record = _record(request, rewriting, model_hash, pipeline, plan, out, clip, loaded - start)
+    write_clip(path, clip, as_metadata(record))
+    write_record(path, record)
+    sheet = _write_sheet(path, clip, request.prompt) if contact_sheet else None
+    notes = [*(rewriting.notes() if rewriting else ()), *plan.arranged.notes, *load_notes]
+    notes += [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
+    notes += pipeline.abilities.notes(read.prompt, plan.width, plan.height, float(out.timeline.seconds), plan.video)
+    if path != wanted:
+        notes.append(f"{wanted} holds another clip, so this one is {path.name}.")
+    return Made(path, record, sheet, notes)
+
+
+def _clip_of(out: ClipOutput) -> Clip:
+    """The first clip of an output, as it is written."""
+    import numpy as np
+
+    from vivace.media import Clip, peak_limited
+
     frames = None if out.frames is None else np.asarray(out.frames[0])
     audio = None if out.audio is None else peak_limited(np.asarray(out.audio[0]))
-    clip = Clip(frames, out.fps, audio, out.audio_sample_rate)
-    preset = plan.preset
-    record = {
+    return Clip(frames, out.fps, audio, out.audio_sample_rate)
+
+
+def _record(
+    request: Request,
+    rewriting: Rewriting | None,
+    model_hash: str,
+    pipeline: ClipPipeline,
+    plan: ClipPlan,
+    out: ClipOutput,
+    clip: Clip,
+    load_seconds: float,
+) -> dict[str, Any]:
+    """Everything needed to make a clip again, and how it was made."""
+    from vivace.cli.record import FORMAT, versions
+
+    return {
         "format": FORMAT,
         "request": request.to_json(),
         **({} if rewriting is None else {"rewriting": rewriting.to_json()}),
@@ -250,33 +272,30 @@ def make_clip(
         "settings": {
             "width": plan.width if plan.video else None,
             "height": plan.height if plan.video else None,
-            "frames": None if frames is None else len(frames),
+            "frames": None if clip.frames is None else len(clip.frames),
             "fps": str(clip.fps),
             "seconds": float(clip.seconds),
             "sample_rate": out.audio_sample_rate if plan.audio else None,
             "negative": plan.negative,
             "branches": [branch.name for branch in plan.rule.needed()],
-            **preset.model_dump(mode="json", exclude={"negative_video", "negative_audio"}),
+            **plan.preset.model_dump(mode="json", exclude={"negative_video", "negative_audio"}),
         },
         "versions": versions(),
         "device": str(pipeline.device),
         "memory": None if pipeline.placement is None else dataclasses.asdict(pipeline.placement),
         "devices": None if pipeline.devices is None else pipeline.devices.counts(),
         "compiled": pipeline.compiled,
-        "timings": {"load": loaded - start, **out.seconds_spent},
+        "timings": {"load": load_seconds, **out.seconds_spent},
     }
-    write_clip(path, clip, as_metadata(record))
-    write_record(path, record)
-    sheet = None
-    if contact_sheet:
-        sheet = path.with_suffix(".png")
-        write_png(sheet, draw_sheet(frames, out.fps, audio, out.audio_sample_rate, title=request.prompt))
-    notes = [*(rewriting.notes() if rewriting else ()), *plan.arranged.notes, *load_notes]
-    notes += [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
-    notes += pipeline.abilities.notes(read.prompt, plan.width, plan.height, float(out.timeline.seconds), plan.video)
-    if path != wanted:
-        notes.append(f"{wanted} holds another clip, so this one is {path.name}.")
-    return Made(path, record, sheet, notes)
+
+
+def _write_sheet(path: Path, clip: Clip, title: str) -> Path:
+    """Beside a clip, its contact sheet."""
+    from vivace.media import contact_sheet, write_png
+
+    sheet = path.with_suffix(".png")
+    write_png(sheet, contact_sheet(clip.frames, clip.fps, clip.audio, clip.sample_rate, title=title))
+    return sheet
 
 
 def follow(models: Models) -> None:
@@ -297,75 +316,16 @@ def follow(models: Models) -> None:
     pipeline.run(plan, output_type="latent")
 
 
-def read_given(request: Request) -> dict[str, Any]:
-    """What is in a request's files, as arguments of a pipeline's `plan`.
+def _run(pipeline: ClipPipeline, plan: ClipPlan, advance: Callable[[], None]) -> ClipOutput:
+    """The clips of a plan; `advance` is called after each step.
 
     Raises:
-        VivaceError: a file that is gone, has changed since the request was made, or is of another kind or damaged.
+        VivaceError: they need more memory than there is.
     """
-    from vivace.media import read_clip, read_image
-    from vivace.timeline import MAX_SECONDS
 
-    paths = {name: file.check(name) for name, file in request.files().items()}
-    # No model makes more than this; a second more tells a file that is cut from one that fits.
-    most = 1.0 + (MAX_SECONDS if request.seconds is None else min(request.seconds, MAX_SECONDS))
-    given: dict[str, Any] = {}
-    if "image" in paths:
-        given["image"] = read_image(paths["image"])
-    if "audio" in paths:
-        given["audio"] = read_clip(paths["audio"], at_most=most, pictures=False)
-    if "video" in paths:
-        given["video"] = read_clip(paths["video"], at_most=most)
-    if "extend" in paths:
-        given["extend"] = read_clip(paths["extend"])
-    if request.references:
-        given["references"] = [read_image(file.check("reference")) for file in request.references]
-    if request.voices:
-        given["voices"] = _read_voices(request.voices)
-    elif "speaker_encoder" in paths:
-        raise VivaceError("A speaker encoder was given and no voice for it to hear; add --voice, or leave it out.")
-    return given
+    def on_step(*_: Any) -> None:
+        advance()
 
-
-def _check_references(folder: Path, name: str) -> None:
-    """Raises VivaceError for a model that no references can be shown to."""
-    from vivace.pipelines.capabilities import abilities_in
-    from vivace.pipelines.folder import read_index
-
-    if not hasattr(abilities_in(read_index(folder)), "most_references"):
-        raise VivaceError(
-            f"Model {name!r} takes no references; name an Alive model, or give its first picture with --image."
-        )
-
-
-def _read_voices(files: Sequence[GivenFile | None]) -> list[Recording | Tensor | None]:
-    """The recording or speaker vector in each file; the same one where a file is named twice."""
-    from vivace.conditioning.voices import read_voice
-
-    read = {file: read_voice(file.check("voice")) for file in dict.fromkeys(files) if file is not None}
-    return [None if file is None else read[file] for file in files]
-
-
-def _hear(encoder: GivenFile, voices: Sequence[Recording | Tensor | None], model: Path) -> list[Tensor | None]:
-    """The voices as vectors that the user's own speaker encoder makes of them.
-
-    Raises:
-        VivaceError: an encoder that cannot be used, or a model that comes with its own.
-    """
-    from vivace.conditioning.speaker_onnx import OnnxSpeakerEncoder
-    from vivace.conditioning.voices import Recording, speaker_vectors
-    from vivace.pipelines.folder import read_index
-
-    # A transformer knows no other vectors than those that it was trained with.
-    if (read_index(model).get("speaker_encoder") or [None])[0]:
-        raise VivaceError(f"Model {str(model)!r} has a speaker encoder of its own; leave --speaker-encoder out.")
-    found = OnnxSpeakerEncoder(encoder.check("speaker_encoder"))
-    return [
-        speaker_vectors(found, [voice], found.dim)[0] if isinstance(voice, Recording) else voice for voice in voices
-    ]
-
-
-def _run(pipeline: ClipPipeline, plan: ClipPlan, on_step: Callable[..., None]) -> ClipOutput:
     try:
         return pipeline.run(plan, callback_on_step_end=on_step)
     except (MemoryError, RuntimeError) as error:

@@ -10,8 +10,8 @@ from vivace.cli.options import Request
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
+    from vivace.pipelines.clip_plan import ClipPlan
     from vivace.pipelines.memory import Placement, Strategy
-    from vivace.pipelines.nava import Plan
     from vivace.pipelines.parts import Part
     from vivace.pipelines.planning import Forecast
 
@@ -51,16 +51,18 @@ def placement_for(
 
 def foresee(
     folder: Path, parts: dict[str, Part], request: Request, given: dict[str, Any], memory: int | Strategy | None
-) -> tuple[Forecast, Plan, Any]:
+) -> tuple[Forecast, ClipPlan, Any]:
     """The forecast of a request, its checked plan, and a function that forecasts another length (None: impossible)."""
     from vivace.pipelines.planning import forecast, skeleton, text_tokens
 
     pipeline = skeleton(folder, parts)
     stride, most = int(pipeline.vae.config.scale_factor_spatial), int(pipeline.transformer.config.text_len)
 
-    def ahead(asked: Request) -> tuple[Forecast, Plan]:
+    adapters = [lora.file.check("lora") for lora in request.loras]
+
+    def ahead(asked: Request) -> tuple[Forecast, ClipPlan]:
         plan = pipeline.plan(**asked.plan_arguments(), **given)
-        return forecast(parts, plan, stride, text_tokens(plan, None, most), memory), plan
+        return forecast(parts, plan, stride, text_tokens(plan, None, most), memory, adapters), plan
 
     def again(seconds: float) -> Forecast | None:
         try:

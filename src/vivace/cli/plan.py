@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vivace.cli.given import read_given
 from vivace.cli.memory import foresee, parse_memory
 from vivace.cli.options import DEFAULT_MODEL, Request, make_request
 from vivace.errors import VivaceError
@@ -21,7 +22,7 @@ LICENCE_FILES = ("LICENSE*", "LICENCE*", "*/LICENSE*", "*/LICENCE*")
 
 
 def plan(
-    prompt: Annotated[str, typer.Argument(help="As for generate; its words do not matter here.")] = "a clip",
+    prompt: Annotated[str, typer.Argument(help="As for generate; only its speech matters here.")] = "a clip",
     model: Annotated[
         str, typer.Option(help="A shipped model, a model folder, a hub repository, or NAVA's official files.")
     ] = DEFAULT_MODEL,
@@ -31,6 +32,9 @@ def plan(
     preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None,
     guide: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")] = None,
     only: Annotated[str | None, typer.Option(metavar="video|audio", help="One side alone.")] = None,
+    cache: Annotated[float | None, typer.Option(metavar="0..1", help="As for generate.")] = None,
+    voice: Annotated[list[str] | None, typer.Option(metavar="FILE|NAME", help="As for generate; repeat.")] = None,
+    lora: Annotated[list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="As for generate; repeat.")] = None,
     memory: Annotated[
         str, typer.Option(metavar="auto|SIZE|PLAN", help="Most memory to use, such as 8GB, or a plan's name.")
     ] = "auto",
@@ -51,7 +55,22 @@ def plan(
 
     Example: vivace plan --size 256x256 --seconds 8 --memory 4GB
     """
-    request = make_request(prompt, model, None, seconds, size, fps, None, None, preset, guide or (), only)
+    request = make_request(
+        prompt,
+        model,
+        None,
+        seconds,
+        size,
+        fps,
+        None,
+        None,
+        preset,
+        guide or (),
+        only,
+        cache=cache,
+        voice=voice or (),
+        lora=lora or (),
+    )
     wanted = parse_memory(memory)
     official = {"wan": wan, "ltx": ltx, "config": config}
     summary = _summary(request, wanted, official, dtype, online)
@@ -94,7 +113,7 @@ def _summary(
         "bytes": sum(part.stored for part in parts.values()),
         "download": 0,
         "licences": licences_in(place),
-        **forecast_entries(*foresee(place, parts, request, {}, memory)),
+        **forecast_entries(*foresee(place, parts, request, read_given(request), memory)),
     }
 
 
@@ -106,6 +125,7 @@ def forecast_entries(found: Forecast, checked: Any, again: Any) -> dict[str, Any
         "device": found.device,
         "free": {"device": found.limit.device, "host": found.limit.host},
         "smallest": {"device": found.smallest.peaks.device, "host": found.smallest.peaks.host},
+        "beside": dict(found.beside),
         "plan": None,
         "problem": None,
     }
@@ -156,6 +176,7 @@ def as_text(summary: dict[str, Any]) -> str:
     else:
         lines.append(f"Plan {summary['plan']['strategy']}: {summary['plan']['sentence']}")
         lines.append("Expected peak: " + _both(summary["peak"], gpu))
+    lines += [f"Counted in it: {name}, {gigabytes(count)}" for name, count in summary["beside"].items()]
     lines.append("The smallest plan takes " + _both(smallest, gpu))
     return "\n".join(lines)
 

@@ -18,7 +18,8 @@ from vivace.errors import VivaceError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vivace.pipelines.refiner import AliveRefinerPipeline
+    from vivace.cli.files import GivenFile
+    from vivace.pipelines.refiner import AliveRefinerPipeline, RefinerOutput, RefinerPlan
 
 DEFAULT_REFINER = "nano-alive-refiner"
 TAG = "vivace-refined"
@@ -59,10 +60,9 @@ def refine(
     from vivace.cli.files import GivenFile
     from vivace.cli.making import quiet_libraries, step_bar
     from vivace.cli.options import parse_guides, parse_size
-    from vivace.cli.record import versions, write_record
-    from vivace.media import contact_sheet as draw_sheet
-    from vivace.media import read_clip, write_pictures_over_sound, write_png
-    from vivace.pipelines.folder import REFINERS, find_model, folder_hash
+    from vivace.cli.record import write_record
+    from vivace.media import read_clip, write_pictures_over_sound
+    from vivace.pipelines.folder import REFINERS, find_model
     from vivace.timeline import MAX_SECONDS
 
     start = time.perf_counter()
@@ -70,11 +70,7 @@ def refine(
     guides = dict(parse_guides(guide or ()))
     seed = secrets.randbelow(2**32) if seed is None else seed
     source = GivenFile.named("clip", clip)
-    path = clip.with_name(f"{clip.stem}-refined.mp4") if output is None else output
-    if path.suffix.lower() != ".mp4":
-        raise VivaceError(f"Output {str(path)!r} does not end in .mp4; refined clips are written as .mp4.")
-    if path.resolve() == clip.resolve():
-        raise VivaceError(f"Output {str(path)!r} is the clip itself; name another file.")
+    path = _target(clip, output)
     said = prompt if prompt is not None else own_prompt(clip)
     folder = find_model(model, kinds=REFINERS)
     given = read_clip(clip, at_most=MAX_SECONDS + 1)
@@ -96,7 +92,44 @@ def refine(
     loaded = time.perf_counter()
     with step_bar(plan.preset.steps, True) as advance:
         out = pipeline.run(plan, on_step=lambda _: advance())
-    record = {
+    record = _record(source, said, folder, seed, pipeline, plan, out, loaded - start)
+    tags = {"title": said or clip.stem, TAG: json.dumps(record, ensure_ascii=False, separators=(",", ":"))}
+    source.check("clip")  # what is copied is the sound of the very file that was refined
+    write_pictures_over_sound(path, out.frames, out.fps, clip, tags)
+    write_record(path, record)
+    sheet = _write_sheet(path, out, said or clip.stem) if contact_sheet else None
+    _report(path, sheet, plan.notes, seed, time.perf_counter() - start, record, as_json)
+
+
+def _target(clip: Path, output: Path | None) -> Path:
+    """The file to be written.
+
+    Raises:
+        VivaceError: no .mp4, or the clip itself.
+    """
+    path = clip.with_name(f"{clip.stem}-refined.mp4") if output is None else output
+    if path.suffix.lower() != ".mp4":
+        raise VivaceError(f"Output {str(path)!r} does not end in .mp4; refined clips are written as .mp4.")
+    if path.resolve() == clip.resolve():
+        raise VivaceError(f"Output {str(path)!r} is the clip itself; name another file.")
+    return path
+
+
+def _record(
+    source: GivenFile,
+    said: str,
+    folder: Path,
+    seed: int,
+    pipeline: AliveRefinerPipeline,
+    plan: RefinerPlan,
+    out: RefinerOutput,
+    load_seconds: float,
+) -> dict[str, Any]:
+    """What was refined, by what, and how."""
+    from vivace.cli.record import versions
+    from vivace.pipelines.folder import folder_hash
+
+    return {
         "format": FORMAT,
         "clip": source.to_json(),
         "prompt": said,
@@ -117,16 +150,17 @@ def refine(
         "timeline": dataclasses.asdict(out.timeline) | {"fps": str(out.timeline.fps)},
         "versions": versions(),
         "device": str(pipeline.device),
-        "timings": {"load": loaded - start, **out.seconds_spent},
+        "timings": {"load": load_seconds, **out.seconds_spent},
     }
-    tags = {"title": said or clip.stem, TAG: json.dumps(record, ensure_ascii=False, separators=(",", ":"))}
-    source.check("clip")  # what is copied is the sound of the very file that was refined
-    write_pictures_over_sound(path, out.frames, out.fps, clip, tags)
-    write_record(path, record)
-    sheet = path.with_suffix(".png") if contact_sheet else None
-    if sheet is not None:
-        write_png(sheet, draw_sheet(out.frames, out.fps, out.audio, out.audio_sample_rate, title=said or clip.stem))
-    _report(path, sheet, plan.notes, seed, time.perf_counter() - start, record, as_json)
+
+
+def _write_sheet(path: Path, out: RefinerOutput, title: str) -> Path:
+    """Beside a clip, its contact sheet."""
+    from vivace.media import contact_sheet, write_png
+
+    sheet = path.with_suffix(".png")
+    write_png(sheet, contact_sheet(out.frames, out.fps, out.audio, out.audio_sample_rate, title=title))
+    return sheet
 
 
 def pictures_hash(latents: Tensor | None) -> str:

@@ -68,6 +68,9 @@ def make(
         list[str] | None,
         typer.Option(metavar="NAME=QUESTION", help="Own questions instead of Alive's six axes; +NAME for hearing."),
     ] = None,
+    dimensions: Annotated[
+        bool, typer.Option("--dimensions", help="Ask about 22 dimensions, of each clip those that its prompt is about.")
+    ] = False,
     every_pair: Annotated[bool, typer.Option(help="Every two systems, not only the first with each other.")] = False,
     raters: Annotated[int, typer.Option(help="Votes on each pair in the first round.")] = 3,
     per_rater: Annotated[int, typer.Option(help="Pairs that one person judges, without controls.")] = 40,
@@ -78,14 +81,23 @@ def make(
 ) -> None:
     """Copy clips under random names, without their tags, and write down what will be asked."""
     from vivace.evaluation.study.design import ALIVE_AXES
-    from vivace.evaluation.study.making import make_study, read_prompts
+    from vivace.evaluation.study.dimensions import ALIVE_DIMENSIONS, dimensions_of
+    from vivace.evaluation.study.making import clips_of, make_study, read_prompts
 
+    if dimensions and axis:
+        raise VivaceError("--dimensions and --axis both say what is asked; leave one of them out.")
+    systems = _systems(system)
+    texts, tagged = (None, {}) if prompts is None else read_prompts(prompts)
+    asked = None
+    if dimensions:
+        asked = dimensions_of({clip for name, folder in systems.items() for clip in clips_of(name, folder)}, tagged)
     design, notes = make_study(
         study,
-        _systems(system),
+        systems,
         title=title,
-        axes=[_axis(text) for text in axis] if axis else ALIVE_AXES,
-        prompts=None if prompts is None else read_prompts(prompts),
+        axes=[_axis(text) for text in axis] if axis else ALIVE_DIMENSIONS if dimensions else ALIVE_AXES,
+        prompts=texts,
+        asked=asked,
         every_pair=every_pair,
         raters=raters,
         per_rater=per_rater,
@@ -125,6 +137,25 @@ def serve(
     with StudyServer(Study(study), host, port) as server:
         print(f"Round {server.study.round} at {server.url} (Ctrl-C ends it)", flush=True)
         server.serve_forever()
+
+
+@app.command(epilog="Example: vivace study offline study ann-folder --rater ann")
+def offline(
+    study: Folder,
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, to be sent to the rater.")],
+    rater: Annotated[str, typer.Option(help="Who judges; the votes are theirs.")],
+    as_json: Json = False,
+) -> None:
+    """Write pages for one rater that open without a server, by a double click on index.html.
+
+    The rater sends the file that the last page saves; `vivace study import` takes it over. Stop `serve` first.
+    """
+    from vivace.evaluation.study.offline import write_offline
+    from vivace.evaluation.study.store import Study
+
+    pairs = write_offline(Study(study), rater, output)
+    told = {"command": "study offline", "output": str(output), "pairs": pairs}
+    print(json.dumps(told) if as_json else f"{pairs} pairs for {rater}: {output / 'index.html'}")
 
 
 @app.command("second-round", epilog="Example: vivace study second-round study")

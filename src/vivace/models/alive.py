@@ -33,6 +33,7 @@ from vivace.models.layers import (
     pad_to_patches,
     unpatchify,
 )
+from vivace.models.reuse import BlockMemory
 from vivace.models.rotary import Grid, rotate, time_rotation, video_rotation
 from vivace.models.time_aligned import Adjust, Fusion, TimeAlignedCrossAttention
 from vivace.models.windows import Windows, attend_in
@@ -202,8 +203,9 @@ class TextEmbedding(nn.Module):
         for sample in zip(*texts, strict=True):
             parts = [layer(x.to(dtype)) for layer, x in zip(self.linears, sample, strict=True)]
             tokens.append(torch.cat([self.first.to(parts[0].dtype), *parts]))
-        lengths = torch.tensor([len(x) for x in tokens], device=self.first.device)
-        shown = torch.arange(int(lengths.max()), device=self.first.device)[None] < lengths[:, None]
+        counts = [len(x) for x in tokens]
+        lengths = torch.tensor(counts, device=self.first.device)
+        shown = torch.arange(max(counts), device=self.first.device)[None] < lengths[:, None]
         return pad_sequence(tokens, batch_first=True), shown
 
 
@@ -216,8 +218,12 @@ class Head(nn.Module):
         self.modulation = AdaptiveNorm(dim, 2)
         self.linear = nn.Linear(dim, out)
 
+    def modulated(self, x: Tensor, time: Time) -> Tensor:
+        """Tokens [batch, tokens, dim], normalised and modulated."""
+        return self.modulation(time).apply(x, 0, 1, self.eps)
+
     def forward(self, x: Tensor, time: Time) -> Tensor:
-        return self.linear(self.modulation(time).apply(x, 0, 1, self.eps))
+        return self.linear(self.modulated(x, time))
 
 
 class VideoTower(nn.Module):
@@ -446,7 +452,12 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
                     raise VivaceError(f"{what} {i} has {len(x)} tokens; shorten it to at most {self.config.text_len}.")
 
     def forward(
-        self, latents: AV[Tensor], timesteps: AV[Tensor], context: AliveContext, exchange: bool = True
+        self,
+        latents: AV[Tensor],
+        timesteps: AV[Tensor],
+        context: AliveContext,
+        exchange: bool = True,
+        memory: BlockMemory | None = None,
     ) -> AV[Tensor]:
         """Velocity (noise - data) of each present modality, in the shape and dtype of its latents.
 
@@ -455,26 +466,26 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
             timesteps: on the 0 to 1000 scale, [batch] (or [1]), or [batch, tokens] for a timestep per token.
             context: of `encode_context`.
             exchange: whether the towers read each other; False gives what two separate runs would.
+            memory: of the same clip at earlier steps, by which the blocks may be left out.
 
         Raises:
             VivaceError: latents, timesteps and context that do not go together.
         """
         self._check_inputs(latents, timesteps, context, exchange)
-        clip = context.clip
         mutual = exchange and latents.video is not None and latents.audio is not None
         video = audio = None
         words, places, grid = context.text.shape[1], 0, (0, 0, 0)
-        text = context.text
         if latents.video is not None:
             grid = grid_of(latents.video, self.config.patch_size)
             places = math.prod(grid)  # the clip's own tokens; those of references follow them
             video = self._enter_video(latents.video, cast(Tensor, timesteps.video), context, grid)
             bias = self._padding(context, video.tokens.shape[1], places)
+            pictured = video.tokens[:, places:]
         if latents.audio is not None:
             audio = self._enter_audio(latents.audio, cast(Tensor, timesteps.audio))
             described, said = context.description, context.speech
             biases = (hiding(described.shown), hiding(said.shown))
-        clocks = self._clocks(clip, grid, text.device) if mutual else None
+        clocks = self._clocks(context.clip, grid, context.text.device) if mutual else None
 
         def heard(tokens: Tensor, first: int, count: int) -> Tensor:
             assert audio is not None
@@ -483,33 +494,28 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
                 tokens = self._through(self.audio.blocks[number], tokens, audio.time, audio.rotation, *pair, biases)
             return tokens
 
-        v = None if video is None else video.tokens
-        a = None if audio is None else audio.tokens
-        done = 0
-        for stage, count in enumerate(self.pairing):
-            if v is not None and video is not None:
-                text, v = self._through(self.video.dual_blocks[stage], text, v, video.time, video.rotation, bias)
+        def through_blocks(x: AV[Tensor]) -> AV[Tensor]:
+            """The clip's own tokens and those of the sound, to the same."""
+            text, v, a, done = context.text, x.video, x.audio, 0
+            if v is not None and pictured.shape[1]:
+                v = torch.cat((v, pictured), dim=1)
+            for stage, count in enumerate(self.pairing):
+                if v is not None and video is not None:
+                    text, v = self._through(self.video.dual_blocks[stage], text, v, video.time, video.rotation, bias)
+                if a is not None:
+                    a = heard(a, done, count)
+                done += count
+                if clocks is not None and v is not None and a is not None and video is not None and audio is not None:
+                    # References are no moments of the clip: they neither hear nor are seen.
+                    times = video.time.part(words, words + places), audio.time
+                    now = AV(video.now, audio.now)
+                    own, a = self._through(self.exchange.fusions[stage], v[:, :places], a, clocks, times, now)
+                    v = own if v.shape[1] == places else torch.cat((own, v[:, places:]), dim=1)
             if a is not None:
-                a = heard(a, done, count)
-            done += count
-            if clocks is not None and v is not None and a is not None and video is not None and audio is not None:
-                # References are no moments of the clip: they neither hear nor are seen.
-                times = video.time.part(words, words + places), audio.time
-                now = AV(video.now, audio.now)
-                own, a = self._through(self.exchange.fusions[stage], v[:, :places], a, clocks, times, now)
-                v = own if v.shape[1] == places else torch.cat((own, v[:, places:]), dim=1)
-
-        velocity_a = velocity_v = sound = None
-        if a is not None and audio is not None and latents.audio is not None:
-            a = heard(a, done, len(self.audio.blocks) - done)
-            velocity_a = self.audio.head(a, audio.time).to(latents.audio.dtype)
-            if clocks is not None:
-                estimate = estimated_clean(latents.audio, velocity_a, cast(Tensor, timesteps.audio))
-                estimate = estimate if self.config.estimate_gradient else estimate.detach()
-                embedding = self.exchange.estimate_embedding
-                sound = self.exchange.estimate_norm(embedding(estimate.to(embedding.weight.dtype)))
-
-        if v is not None and video is not None and latents.video is not None:
+                a = heard(a, done, len(self.audio.blocks) - done)
+            if v is None or video is None:
+                return AV(None, a)
+            sound = None if clocks is None or a is None else estimated(a)
             s = torch.cat((text, v), dim=1)
             own_places = slice(words, words + places)
             for block, hear in zip(self.video.single_blocks, self.exchange.hear, strict=True):
@@ -517,11 +523,45 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
                 if sound is not None and clocks is not None:
                     found = self._through(hear, s[:, own_places], sound, *clocks)
                     s = torch.cat((s[:, :words], s[:, own_places] + found, s[:, words + places :]), dim=1)
-            out = self.video.head(s[:, own_places], video.time.part(words, words + places))
+            return AV(s[:, own_places], a)
+
+        def estimated(a: Tensor) -> Tensor:
+            """The clean sound that its finished tokens tell of, as the single-stream blocks read it.
+
+            The head, one small layer, runs here and once more at the end, so that blocks turn tokens into tokens alone.
+            """
+            assert audio is not None
+            assert latents.audio is not None
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.estimate_gradient):
+                velocity = self.audio.head(a, audio.time).to(latents.audio.dtype)
+                estimate = estimated_clean(latents.audio, velocity, cast(Tensor, timesteps.audio))
+            embedding = self.exchange.estimate_embedding
+            return self.exchange.estimate_norm(embedding(estimate.to(embedding.weight.dtype)))
+
+        x = AV(None if video is None else video.tokens[:, :places], None if audio is None else audio.tokens)
+        times = AV(
+            None if video is None else video.time.part(words, words + places), None if audio is None else audio.time
+        )
+        heads: AV[Head] = AV(self.video.head, self.audio.head)
+        if memory is None:
+            x = through_blocks(x)
+        else:
+            entering = x.map(lambda tokens, head, time: head.modulated(tokens, time), heads, times)
+            x = memory.through(x, entering, through_blocks)
+        out = x.map(lambda tokens, head, time: head(tokens, time), heads, times)
+        velocity_v = velocity_a = None
+        if out.video is not None and latents.video is not None:
             t, h, w = latents.video.shape[-3:]
-            pixels = unpatchify(out, grid, cast(Patch, tuple(self.config.patch_size)))
+            pixels = unpatchify(out.video, grid, cast(Patch, tuple(self.config.patch_size)))
             velocity_v = pixels[:, :, :t, :h, :w].to(latents.video.dtype)
+        if out.audio is not None and latents.audio is not None:
+            velocity_a = out.audio.to(latents.audio.dtype)
         return AV(velocity_v, velocity_a)
+
+    def outside_of_blocks(self) -> list[nn.Module]:
+        """What is called by itself: group offloading moves it with its tower, whose own forward is never called."""
+        towers = (self.video, self.audio, self.exchange)
+        return [part for tower in towers for part in tower.children() if not isinstance(part, nn.ModuleList)]
 
     @torch.no_grad()
     def listen(self, latents: Tensor, context: AliveContext) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -671,7 +711,7 @@ def pairing(audio_blocks: int, stages: int, per_stage: Sequence[int] | None = No
 
 def hiding(shown: Tensor) -> Tensor | None:
     """Additive bias [batch, keys] that hides what is not shown; None when all is."""
-    if bool(shown.all()):
+    if shown.all().item():
         return None
     return torch.zeros(shown.shape, device=shown.device).masked_fill_(~shown, float("-inf"))
 

@@ -83,7 +83,10 @@ def embedded_time(
     if steps.ndim == 1 and not after:
         rows = embedding(steps).to(tokens.dtype)
         return Time(rows, None), rows
-    steps = steps[:, None].expand(batch, count) if steps.ndim == 1 else steps
+    if steps.ndim == 1:
+        rows = embedding(torch.cat((steps, steps.new_zeros(1)))).to(tokens.dtype)
+        own = torch.arange(batch, device=steps.device)[:, None].expand(-1, before + count)
+        return Time(rows, F.pad(own, (0, after), value=batch)), rows[:batch]
     now = steps.amax(dim=1)
     every = torch.cat((now[:, None].expand(-1, before), steps, steps.new_zeros(batch, after)), dim=1)
     distinct, index = torch.unique(every, return_inverse=True)

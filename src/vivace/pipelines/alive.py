@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vivace.conditioning.first_frame import as_picture, fit_image
 from vivace.conditioning.given import encode_pictures
-from vivace.conditioning.text import check_prompt, encode_prompts, speech_spans
+from vivace.conditioning.text import encode_prompts, speech_spans
 from vivace.errors import VivaceError
 from vivace.media import Clip
 from vivace.models.alive import AliveTransformer
@@ -23,14 +23,9 @@ from vivace.pair import AV
 from vivace.perception.faces import faces_in
 from vivace.perception.thresholds import thresholds
 from vivace.pipelines.capabilities import AliveCapabilities
-from vivace.pipelines.clip_pipeline import (
-    ClipPipeline,
-    ClipPlan,
-    check_count,
-    load_offloaded,
-    seeds_for,
-)
-from vivace.pipelines.materials import Materials, Modalities, arrange
+from vivace.pipelines.clip_pipeline import ClipPipeline, load_offloaded
+from vivace.pipelines.clip_plan import ClipPlan, adjusted
+from vivace.pipelines.materials import Modalities
 from vivace.sampling.guidance import Branch, Guidance
 from vivace.sampling.loop import Given
 from vivace.sampling.mutual_presets import MutualPreset
@@ -132,7 +127,7 @@ class AlivePipeline(ClipPipeline):
             seconds: length of the clip; of a continued one, of what is added.
             negative_prompt: None takes the preset's, "" the null text.
             guides: scales over the preset's, such as {"text": 4, "mutual.audio": 2}; 1 is the plain prediction.
-            cache: only 0; Alive has no step cache.
+            cache: threshold of the step cache over the preset's, from 0 (exact) to 1.
             rule: guidance of one's own instead of the preset's.
             seed: one for each prompt, or one that the prompts count up from.
             modalities: which sides the clip has.
@@ -148,26 +143,21 @@ class AlivePipeline(ClipPipeline):
             VivaceError: any argument out of its range.
         """
         can = self.abilities
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        check_count(prompts)
-        if modalities not in ("both", "video", "audio"):
-            raise VivaceError(f"Modalities {modalities!r} are unknown; use both, video or audio.")
         if any(voice is not None for voice in voices or ()):
             raise VivaceError(f"{can.name} takes no voices; describe in the prompt who speaks.")
-        arranged = arrange(
-            can,
-            Materials.read(len(prompts), image, audio, video, extend),
+        prompts, arranged = self._arranged(
+            prompt,
             modalities,
             seconds=seconds,
             width=width,
             height=height,
             fps=fps,
-            multiple=self.size_multiple,
-            covering=self.timeline,
+            image=image,
+            audio=audio,
+            video=video,
+            extend=extend,
         )
         shown = self._fitted(references, len(prompts), modalities, arranged.width, arranged.height)
-        prompts = [check_prompt(text) for text in prompts]
-        with_video, with_audio = modalities != "audio", modalities != "video"
         chosen = preset if isinstance(preset, MutualPreset) else can.preset_named(preset)
         for name in guides or {}:
             guide = name.partition(".")[0]
@@ -177,36 +167,20 @@ class AlivePipeline(ClipPipeline):
             }.get(guide)
             if missing:
                 raise VivaceError(f"Guide {name!r} has nothing to act on, because {missing}; leave it out.")
-        chosen = chosen.with_guides(guides or {})
-        if num_inference_steps is not None:
-            chosen = chosen.model_copy(update={"steps": num_inference_steps})
-        if cache is not None:
-            chosen = chosen.with_cache(cache)
-        if chosen.cache:
-            raise VivaceError(f"{can.name} is an Alive model, which has no step cache; leave cache out.")
-        chosen.table()  # refuses steps and shifts out of range
-        negative = negative_prompt
-        if negative is None:
-            negative = chosen.negative_video if with_video else chosen.negative_audio
-        rule = rule or chosen.guidance(video=with_video, audio=with_audio, references=any(shown))
-        # A side that is given needs no prediction, and so no branch that only it would need.
-        rule = rule.only(video=with_video and not arranged.video_given, audio=with_audio and not arranged.audio_given)
-        if self.devices is not None:
-            self.devices.own(rule.needed())  # refuses more devices than branches
-            if seed is None and generator is None:
-                raise VivaceError("A clip that several devices make needs a seed that all of them know; give one.")
-        return AlivePlan(
-            prompts=prompts,
-            negative=check_prompt(negative, "The negative prompt") if negative else None,
-            preset=chosen,
-            rule=rule,
+        chosen = adjusted(chosen.with_guides(guides or {}), num_inference_steps, cache)
+        rule = rule or chosen.guidance(video=modalities != "audio", audio=modalities != "video", references=any(shown))
+        shared = self._settled(
+            prompts,
+            arranged,
+            modalities,
+            chosen,
+            rule,
             shaping=chosen.shaping(),
-            seeds=seeds_for(seed, generator, len(prompts)),
-            video=with_video,
-            audio=with_audio,
-            arranged=arranged,
-            references=shown,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            generator=generator,
         )
+        return AlivePlan(**vars(shared), references=shown)
 
     def _fitted(
         self, references: Any, count: int, modalities: Modalities, width: int, height: int

@@ -30,24 +30,20 @@ from vivace.errors import VivaceError
 from vivace.media.decode_audio import resample
 from vivace.models.codecs import decode_audio
 from vivace.pair import AV
-from vivace.pipelines.capabilities import Abilities
+from vivace.pipelines.clip_plan import ClipPlan, Planned
 from vivace.pipelines.compiling import check_compiler
 from vivace.pipelines.decoding import decode_levels
 from vivace.pipelines.folder import check_folder, shipped_models
 from vivace.pipelines.lora import LoraLoading
-from vivace.pipelines.materials import Arranged
-from vivace.pipelines.parallel import Devices
 from vivace.pipelines.placing import Placed
 from vivace.pipelines.windows import Sides, following, joined, window_count, window_seed
-from vivace.sampling.guidance import Branch, Guidance
-from vivace.sampling.guidance_shaping import Shaping
+from vivace.sampling.guidance import Branch
 from vivace.sampling.loop import Given, GivenPolicy, Step, denoise
-from vivace.sampling.noise import batch_noise, check_seed, seeds_from
+from vivace.sampling.noise import batch_noise
 from vivace.sampling.presets import Steps
 from vivace.sampling.solvers import solver_for
 from vivace.timeline import Timeline
 
-MAX_BATCH = 64
 _LIMIT = 0.99
 # Called as (pipeline, step, timestep, {"latents": AV(video, audio)}).
 OnStepEnd = Callable[[Any, int, int, dict[str, AV[Tensor]]], Any]
@@ -80,42 +76,14 @@ class ClipOutput(BaseOutput):
     windows: list[Timeline] = field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClipPlan:
-    """A call's settings, checked: nothing after this point depends on what a user typed."""
-
-    prompts: list[str]
-    negative: str | None  # None is the null text
-    preset: Steps
-    rule: Guidance
-    shaping: Shaping | None = None
-    seeds: list[int]
-    video: bool
-    audio: bool
-    arranged: Arranged
-
-    @property
-    def timeline(self) -> Timeline:
-        return self.arranged.timeline
-
-    @property
-    def height(self) -> int:
-        return self.arranged.height
-
-    @property
-    def width(self) -> int:
-        return self.arranged.width
-
-
-class ClipPipeline(LoraLoading, Placed, DiffusionPipeline):
+class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
     """A pipeline that makes clips with one transformer, a text encoder and two codecs.
 
-    A subclass plans a call, reads its texts, and makes the context of every branch of guidance.
+    A subclass plans a call with what `Planned` settles for all, reads its texts, and makes the context of every branch
+    of guidance.
     """
 
-    devices: Devices | None = None  # those that share the work, see vivace.pipelines.parallel
     compiled = False
-    abilities: Abilities[Any]
 
     @abstractmethod
     def plan(self, *prompt: Any, **settings: Any) -> ClipPlan:
@@ -485,30 +453,11 @@ def not_finite_in(module: torch.nn.Module) -> str | None:
     return None
 
 
-def check_count(prompts: Sequence[str]) -> None:
-    """Raises VivaceError for no prompt, or more than fit a call."""
-    if not 1 <= len(prompts) <= MAX_BATCH:
-        raise VivaceError(f"{len(prompts)} prompts were given; give from 1 to {MAX_BATCH} at a time.")
-
-
 def load_offloaded(module: torch.nn.Module) -> None:
     """Bring an offloaded module to its device before something other than its forward is called."""
     hook = getattr(module, "_hf_hook", None)
     if hook is not None:
         hook.pre_forward(module)
-
-
-def seeds_for(seed: int | Sequence[int] | None, generator: Any, count: int) -> list[int]:
-    if seed is None:
-        return seeds_from(generator, count)
-    if generator is not None:
-        raise VivaceError("Both a seed and a generator were given; give one of them.")
-    seeds = [seed] if isinstance(seed, int) else list(seed)
-    if len(seeds) == 1 and count > 1:
-        seeds = [check_seed(seeds[0]) + k for k in range(count)]
-    if len(seeds) != count:
-        raise VivaceError(f"{len(seeds)} seeds were given for {count} prompts; give one, or one for each.")
-    return [check_seed(s) for s in seeds]
 
 
 class Clock:

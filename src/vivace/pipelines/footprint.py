@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from vivace.models.codecs import decode_audio
-from vivace.models.nava import NavaContext
+from vivace.conditioning.text import speech_spans
+from vivace.conditioning.voices import Recording
+from vivace.models.codecs import decode_audio, encode_video
 from vivace.models.rotary import audio_rotation, video_rotation
 from vivace.pair import AV
 from vivace.pipelines.decoding import Decoding, decode_levels
+from vivace.pipelines.footprint_contexts import context_of, length_of, tensors_by_kind
+from vivace.pipelines.footprint_extras import AdapterSize, cache_bytes, inject
 from vivace.pipelines.live_bytes import FlashAttention, LiveBytes
 from vivace.pipelines.parts import Part, depth, shallow
-from vivace.sampling.guidance import Branch, GuidanceRule
+from vivace.sampling.guidance import Branch, Guidance
+from vivace.sampling.guidance_shaping import Shaping
 from vivace.sampling.loop import denoise
 from vivace.sampling.schedules import Table
 from vivace.sampling.solvers import SolverName, solver_for, table_for
@@ -43,28 +47,61 @@ class Work:
         audio_tokens: or None without sound.
         rule: which branches run. text: tokens of the "positive" and the "negative" prompt.
         clips: made at a time.
+        shaping: of guidance. spoken: whether some of the prompt is said. references: pictures shown of each clip.
+        cache: threshold of the step cache. adapters: on the transformer.
+        speakers: voices of each clip, in most; heard: seconds of the longest recording of one.
     """
 
     grid: tuple[int, int, int] | None
     audio_tokens: int | None
-    rule: GuidanceRule
+    rule: Guidance
     text: Mapping[str, int]
     solver: SolverName = "unipc"
     clips: int = 1
+    shaping: Shaping | None = None
+    spoken: bool = False
+    references: int = 0
+    cache: float = 0.0
+    adapters: tuple[AdapterSize, ...] = ()
+    speakers: int = 0
+    heard: float = 0.0
 
     @classmethod
     def of(cls, plan: Any, stride: int, text: Mapping[str, int]) -> Work:
         """Of a pipeline's checked `Plan`; `stride` is the video codec's."""
         grid = (plan.timeline.latent_frames, plan.height // stride, plan.width // stride) if plan.video else None
         tokens = plan.timeline.audio_tokens if plan.audio else None
-        return cls(grid, tokens, plan.rule, text, plan.preset.solver, len(plan.prompts))
+        spoken = any(speech_spans(prompt) for prompt in plan.prompts)
+        references = max(map(len, getattr(plan, "references", None) or [[]]))
+        clips, solver = len(plan.prompts), plan.preset.solver
+        voices = getattr(plan, "voices", None) or [[]]
+        return cls(
+            grid,
+            tokens,
+            plan.rule,
+            text,
+            solver,
+            clips,
+            plan.shaping,
+            spoken,
+            references,
+            cache=plan.preset.cache,
+            speakers=max(sum(voice is not None for voice in row) for row in voices),
+            heard=max((voice.seconds for row in voices for voice in row if isinstance(voice, Recording)), default=0.0),
+        )
+
+    def branches(self) -> tuple[Branch, ...]:
+        """Those that some step evaluates."""
+        return self.rule.needed(plain=self.shaping is not None)
 
 
 @dataclass(frozen=True)
 class Needs:
     """Peak bytes beside the weights, stage by stage, with what earlier stages left.
 
+    pictured: of making latents of reference pictures, where there are any, while the transformer waits for them.
     sampling: with branches as one batch (True) or one after another. pictures: by the way of decoding.
+    beside: what of it the step cache keeps, adapters weigh and hearing voices takes, where there are any.
     """
 
     text: int
@@ -72,6 +109,8 @@ class Needs:
     sampling: dict[bool, int]
     pictures: dict[Decoding, int]
     sound: int
+    beside: Mapping[str, int] = field(default_factory=dict)
+    pictured: int = 0
 
 
 @contextlib.contextmanager
@@ -98,15 +137,25 @@ def needs_of(parts: Mapping[str, Part], work: Work, *, cpu: bool, dtype: torch.d
     Args:
         dtype: that all parts compute in.
     """
-    names = ("transformer", "vae", "audio_vae", "vocoder", "text_encoder")
+    names = (
+        "transformer",
+        "vae",
+        "audio_vae",
+        "vocoder",
+        "text_encoder",
+        *(("speaker_encoder",) if work.heard else ()),
+    )
     table = table_for(work.solver, _STEPS, 5.0)
     with weightless(cpu, dtype) as device:
         with torch.device(device):
             modules = {name: shallow(name, parts[name]).eval() for name in names if name in parts}
+            inject(modules["transformer"], work.adapters)
         torch.set_default_dtype(torch.float32)
         with LiveBytes(modules.values(), None if cpu else ("meta",)) as live:
             features = {name: _features(modules["text_encoder"], count, device) for name, count in work.text.items()}
             text = live.restart()
+            hearing = _hearing(modules.get("speaker_encoder"), work.heard, live, device)
+            pictured = _pictured(modules["vae"], work, live, dtype, device)
             contexts, extra = _contexts(modules["transformer"], depth(parts["transformer"]), work, features)
             del features
             context = live.restart() + sum(extra.values())
@@ -124,7 +173,31 @@ def needs_of(parts: Mapping[str, Part], work: Work, *, cpu: bool, dtype: torch.d
             if latents.audio is not None:
                 decode_audio(modules["audio_vae"], modules["vocoder"], latents.audio[:1].to(dtype)).float()
             sound = live.restart()
-    return Needs(text, context, sampling, pictures, sound)
+        kept = cache_bytes(modules["transformer"].config, work.grid, work.audio_tokens, dtype.itemsize)
+    beside = {
+        "step cache": kept * work.clips * len(work.branches()) if work.cache else 0,
+        "adapters": sum(size.values for size in work.adapters) * dtype.itemsize,
+        "voices": hearing,
+    }
+    named = {name: count for name, count in beside.items() if count}
+    return Needs(max(text, hearing), context, sampling, pictures, sound, named, pictured)
+
+
+def _hearing(encoder: Any, seconds: float, live: LiveBytes, device: torch.device) -> int:
+    """Peak of making a speaker's vector of a recording, with what is alive already."""
+    if encoder is None:
+        return 0
+    encoder(torch.zeros(1, round(seconds * encoder.sample_rate), device=device))
+    return live.restart()
+
+
+def _pictured(vae: Any, work: Work, live: LiveBytes, dtype: torch.dtype, device: torch.device) -> int:
+    """Peak of encoding a reference, one after another, with what is alive already."""
+    if not work.references or work.grid is None:
+        return 0
+    height, width = (side * int(vae.config.scale_factor_spatial) for side in work.grid[1:])
+    encode_video(vae, torch.zeros(1, 3, 1, height, width, dtype=dtype, device=device))
+    return live.restart()
 
 
 def _features(encoder: Any, count: int, device: torch.device) -> Tensor:
@@ -137,38 +210,47 @@ def _features(encoder: Any, count: int, device: torch.device) -> Tensor:
 
 def _key(branch: Branch) -> str:
     """Branches of one key share their context."""
-    return f"{branch.text} {branch.voices and branch.text == 'positive'}"
+    return f"{branch.text} {branch.voices and branch.text == 'positive'} {branch.references}"
 
 
 def _contexts(
     transformer: Any, blocks: Mapping[str, int], work: Work, features: Mapping[str, Tensor]
-) -> tuple[dict[str, NavaContext], dict[str, int]]:
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Context of each branch, and per distinct context the bytes that its other blocks would add."""
-    made: dict[str, NavaContext] = {}
-    for branch in work.rule.needed():
+    made: dict[str, Any] = {}
+    for branch in work.branches():
         if _key(branch) not in made:
-            made[_key(branch)] = transformer.encode_context([features[branch.text]] * work.clips)
+            words = [features[branch.text]] * work.clips
+            made[_key(branch)] = context_of(
+                transformer,
+                words,
+                spoken=work.spoken and branch.text == "positive",
+                grid=work.grid,
+                audio_tokens=work.audio_tokens,
+                references=work.references if branch.references else 0,
+                speakers=work.speakers if branch.voices and branch.text == "positive" else 0,
+            )
     extra = {key: _other_blocks(context, blocks) for key, context in made.items()}
-    return {branch.name: made[_key(branch)] for branch in work.rule.needed()}, extra
+    return {branch.name: made[_key(branch)] for branch in work.branches()}, extra
 
 
-def _other_blocks(context: NavaContext, blocks: Mapping[str, int]) -> int:
-    kinds = [number for number in blocks.values() if number]
+def _other_blocks(context: Any, blocks: Mapping[str, int]) -> int:
     total = 0
-    for number, pair in zip(kinds, context.keys_values, strict=True):
-        tensors = {id(t): t for _, kv in pair.items() for t in kv}
-        total += (number - 1) * sum(t.numel() * t.element_size() for t in tensors.values())
+    for kind, tensors in tensors_by_kind(context, [name for name, number in blocks.items() if number]).items():
+        distinct = {id(t): t for t in tensors}
+        total += (blocks[kind] - 1) * sum(t.numel() * t.element_size() for t in distinct.values())
     return total
 
 
-def _copied(work: Work, contexts: Mapping[str, NavaContext], extra: Mapping[str, int]) -> int:
+def _copied(work: Work, contexts: Mapping[str, Any], extra: Mapping[str, int]) -> int:
     """Bytes that batches of several contexts add for the blocks that are not there."""
     total = 0
     for exchange in (True, False):
-        group = [branch for branch in work.rule.needed() if branch.exchange == exchange]
+        group = [branch for branch in work.branches() if branch.exchange == exchange]
         if len(group) > 1:
-            longest = max(contexts[branch.name].length for branch in group)
-            total += sum(extra[_key(branch)] * (longest + 2) // (contexts[branch.name].length + 2) for branch in group)
+            lengths = {branch.name: length_of(contexts[branch.name]) for branch in group}
+            longest = max(lengths.values())
+            total += sum(extra[_key(branch)] * longest // lengths[branch.name] for branch in group)
     return total
 
 
@@ -186,7 +268,7 @@ def _sample(
     work: Work,
     table: Table,
     noise: AV[Tensor],
-    contexts: Mapping[str, NavaContext],
+    contexts: Mapping[str, Any],
     together: bool,
 ) -> AV[Tensor]:
     return denoise(
@@ -198,6 +280,8 @@ def _sample(
         solver_for(work.solver, table.sigmas),
         patch_size=transformer.config.patch_size,
         together=together,
+        cache=work.cache,
+        shaping=work.shaping,
     )
 
 

@@ -19,6 +19,9 @@ from vivace.pipelines.lora_names import Factors, Shape, read_factors
 
 Side = Literal["video", "audio", "shared"]
 MAX_SCALE = 100.0
+# Where blocks and contexts begin: NAVA's, then Alive's.
+_BLOCKS = ("double_", "single_", "video.dual_blocks.", "video.single_blocks.", "audio.blocks.",
+           "audio.description_words.", "audio.speech_words.", "exchange.fusions.", "exchange.hear.")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def linear_layers(transformer: nn.Module) -> dict[str, Shape]:
 
 
 def side_of(layer: str) -> Side:
-    """Which side's tokens a layer sees: its own name says so, all others are shared."""
+    """Which side's tokens a layer sees: its own name says so (Alive: or its tower's), all others are shared."""
     parts = set(layer.replace("_", ".").split("."))
     if "video" in parts:
         return "video"
@@ -73,8 +76,7 @@ def target_modules(
 
     ("audio",) alone trains a voice or a sound without touching a layer that the picture uses.
     """
-    blocks = ("double_", "single_")
-    return [name for name in linear_layers(transformer) if name.startswith(blocks) and side_of(name) in sides]
+    return [name for name in linear_layers(transformer) if name.startswith(_BLOCKS) and side_of(name) in sides]
 
 
 def check_scale(scale: Any) -> float:

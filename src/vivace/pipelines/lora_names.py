@@ -1,13 +1,14 @@
 """LoRA files of several trainers, brought to one form: our layer's name, its two factors, scaled by 1.
 
 Known are PEFT's own names, diffusers' (old and new), those of the kohya family and of ComfyUI, each over our layers'
-names or over those of the public NAVA program. Their factors mean the same; only prefixes, suffixes and alpha differ.
+names or, for NAVA, over those of its public program. Their factors mean the same; only prefixes, suffixes and alpha
+differ.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -60,7 +61,7 @@ def read_factors(
     downs, ups, alphas, unknown = _sorted_by_layer(tensors, _names(layers, config))
     if unknown:
         raise VivaceError(
-            f"{what} holds tensors that fit no layer of this model: {_list(unknown)}; use a LoRA of NAVA."
+            f"{what} holds tensors that fit no layer of this model: {_list(unknown)}; use a LoRA of this one."
         )
     if not downs and not ups:
         raise VivaceError(f"{what} holds no LoRA; give a file with lora_A and lora_B (or lora_down and lora_up).")
@@ -88,9 +89,11 @@ def read_factors(
 
 def _names(layers: Mapping[str, Shape], config: Mapping[str, Any]) -> dict[str, str]:
     """Every name that a trainer may give a layer: our name of it."""
+    # Alive has no public program, and so no names but ours.
+    published = official_names(config) if "num_double_layers" in config else {}
     theirs = {
         official.removeprefix(PREFIX).removesuffix(".weight"): ours.removesuffix(".weight")
-        for ours, official in official_names(config).items()
+        for ours, official in published.items()
     }
     known = {name: ours for name, ours in theirs.items() if ours in layers} | {name: name for name in layers}
     flat = {name.replace(".", "_"): ours for name, ours in known.items()}
@@ -126,6 +129,22 @@ def _unwrapped(name: str, names: Mapping[str, str]) -> str:
             return name
         name = name[len(wrapper) :]
     return name
+
+
+def ranks_in(
+    shapes: Mapping[str, Sequence[int]], layers: Iterable[str], config: Mapping[str, Any]
+) -> dict[str, tuple[int, Shape]]:
+    """Rank and size of each layer that an adapter changes, by our names, from the shapes of its tensors alone.
+
+    Args:
+        shapes: of the file's tensors. layers: our layers' names. config: of the transformer.
+    """
+    names = _names({name: Shape(0, 0) for name in layers}, config)
+    # Tensors of the meta device have a shape and nothing else, which is all that sorting looks at but for alphas.
+    tensors = {key: torch.empty(tuple(shape), device="meta") for key, shape in shapes.items() if not _ALPHA.search(key)}
+    downs, ups, _, _ = _sorted_by_layer(tensors, names)
+    whole = [name for name, down in downs.items() if name in ups and down.ndim == ups[name].ndim == 2]
+    return {name: (downs[name].shape[0], Shape(ups[name].shape[0], downs[name].shape[1])) for name in whole}
 
 
 def _alpha(name: str, alphas: Mapping[str, float], settings: Mapping[str, Any], rank: int) -> float:

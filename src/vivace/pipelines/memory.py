@@ -35,7 +35,15 @@ ROUNDING = 0.08
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(GB|GiB|G|MB|MiB|M)", re.IGNORECASE)
 _UNITS = {"gb": 10**9, "g": 10**9, "gib": 2**30, "mb": 10**6, "m": 10**6, "mib": 2**20}
 _TEXT = ("text_encoder", "speaker_encoder")
-_BLOCKS = ("double_", "single_", "text_embedding.", "time_embedding.", "time_projection.", "speaker_embedding.")
+_ALIVE_BLOCKS = ("video.dual_", "video.single_", "audio.blocks.", "audio.description_words.", "audio.speech_words.",
+                 "exchange.fusions.", "exchange.hear.")  # fmt: skip
+# How many words of a weight's name tell which group of layers it moves with; NAVA's names, then Alive's.
+_GROUPS = {
+    ("double_", "single_", "text_embedding.", "time_embedding.", "time_projection.", "speaker_embedding."): 2,
+    _ALIVE_BLOCKS: 3,
+}
+_EIGHT_BITS = ("double_", "single_", *_ALIVE_BLOCKS)
+_NOT_EIGHT_BITS = ("norm", "modulation", "adjust")
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,7 @@ def tensor_peak(parts: Mapping[str, Part], needs: Needs, placement: Placement, i
     return max(
         0 if placement.text_on_host else stage(needs.text, *_TEXT),
         stage(needs.context, "transformer"),
+        stage(needs.pictured, "transformer", "vae") if needs.pictured else 0,
         stage(needs.sampling[placement.together], "transformer"),
         stage(needs.pictures[placement.decoding], "vae"),
         stage(needs.sound, "audio_vae", "vocoder"),
@@ -136,8 +145,9 @@ def _grouped(part: Part, itemsize: int, placement: Placement) -> int:
     groups: dict[str, int] = {}
     rest = 0
     for name, values in part.tensors.items():
-        if name.startswith(_BLOCKS):
-            group = ".".join(name.split(".")[:2])
+        words = next((count for starts, count in _GROUPS.items() if name.startswith(starts)), 0)
+        if words:
+            group = ".".join(name.split(".")[:words])
             groups[group] = groups.get(group, 0) + values
         else:
             rest += values
@@ -152,8 +162,7 @@ def _fp8(part: Part, itemsize: int) -> int:
 
 
 def _is_fp8(name: str) -> bool:
-    blocks = name.startswith(("double_", "single_"))
-    return blocks and not any(word in name for word in ("norm", "modulation"))
+    return name.startswith(_EIGHT_BITS) and not any(word in name for word in _NOT_EIGHT_BITS)
 
 
 def peaks_of(parts: Mapping[str, Part], needs: Needs, placement: Placement, itemsize: int) -> Peaks:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
 from torch import Tensor
 
-from vivace.conditioning.text import check_prompt, encode_prompts, speech_spans
+from vivace.conditioning.text import encode_prompts, speech_spans
 from vivace.conditioning.voices import Recording, Voice, check_vectors, speaker_vectors, voices_of_prompts
 from vivace.errors import VivaceError
 from vivace.media import Clip
@@ -18,15 +18,9 @@ from vivace.models.nava import NavaContext, NavaTransformer
 from vivace.models.vocoder import IstftVocoder
 from vivace.pair import AV
 from vivace.pipelines.capabilities import Capabilities
-from vivace.pipelines.clip_pipeline import (
-    ClipOutput,
-    ClipPipeline,
-    ClipPlan,
-    check_count,
-    load_offloaded,
-    seeds_for,
-)
-from vivace.pipelines.materials import Materials, Modalities, arrange
+from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline, load_offloaded
+from vivace.pipelines.clip_plan import ClipPlan, adjusted
+from vivace.pipelines.materials import Modalities
 from vivace.sampling.guidance import GuidanceRule
 from vivace.sampling.loop import Given, SamplingCancelledError
 from vivace.sampling.presets import Preset
@@ -133,61 +127,38 @@ class NavaPipeline(ClipPipeline):
         Raises:
             VivaceError: any argument out of its range.
         """
-        can = self.abilities
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        check_count(prompts)
-        if modalities not in ("both", "video", "audio"):
-            raise VivaceError(f"Modalities {modalities!r} are unknown; use both, video or audio.")
-        arranged = arrange(
-            can,
-            Materials.read(len(prompts), image, audio, video, extend),
+        prompts, arranged = self._arranged(
+            prompt,
             modalities,
             seconds=seconds,
             width=width,
             height=height,
             fps=fps,
-            multiple=self.size_multiple,
-            covering=self.timeline,
+            image=image,
+            audio=audio,
+            video=video,
+            extend=extend,
         )
-        chosen = preset if isinstance(preset, Preset) else can.preset_named(preset)
-        prompts = [check_prompt(text) for text in prompts]
         spoken = self._voices(prompts, voices)
         heard = any(voice is not None for row in spoken for voice in row)
         if "timbre" in (guides or {}) and not heard:
-            why = "no voice was given" if self.transformer.config.speaker_dim else f"{can.name} has no voices"
+            able = self.transformer.config.speaker_dim
+            why = "no voice was given" if able else f"{self.abilities.name} has no voices"
             raise VivaceError(f"Guide 'timbre' has nothing to act on, because {why}; leave it out.")
-        chosen = chosen.with_guides(guides or {})
-        if num_inference_steps is not None:
-            chosen = chosen.model_copy(update={"steps": num_inference_steps})
-        if cache is not None:
-            chosen = chosen.with_cache(cache)
-        chosen.table()  # refuses steps and shifts out of range
-        with_video, with_audio = modalities != "audio", modalities != "video"
-        negative = negative_prompt
-        if negative is None:
-            negative = chosen.negative_video if with_video else chosen.negative_audio
-        rule = rule or chosen.rule(video=with_video, audio=with_audio, voices=heard)
-        # A side that is given needs no prediction, and so no branch that only it would need.
-        weights = AV(
-            rule.weights.video if with_video and not arranged.video_given else None,
-            rule.weights.audio if with_audio and not arranged.audio_given else None,
+        chosen = preset if isinstance(preset, Preset) else self.abilities.preset_named(preset)
+        chosen = adjusted(chosen.with_guides(guides or {}), num_inference_steps, cache)
+        rule = rule or chosen.rule(video=modalities != "audio", audio=modalities != "video", voices=heard)
+        shared = self._settled(
+            prompts,
+            arranged,
+            modalities,
+            chosen,
+            rule,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            generator=generator,
         )
-        rule = replace(rule, weights=weights)
-        if self.devices is not None:
-            self.devices.own(rule.needed())  # refuses more devices than branches
-            if seed is None and generator is None:
-                raise VivaceError("A clip that several devices make needs a seed that all of them know; give one.")
-        return Plan(
-            prompts=prompts,
-            negative=check_prompt(negative, "The negative prompt") if negative else None,
-            preset=chosen,
-            rule=rule,
-            seeds=seeds_for(seed, generator, len(prompts)),
-            video=with_video,
-            audio=with_audio,
-            arranged=arranged,
-            voices=spoken,
-        )
+        return Plan(**vars(shared), voices=spoken)
 
     def _voices(
         self, prompts: Sequence[str], voices: Sequence[Voice] | Sequence[Sequence[Voice]] | None

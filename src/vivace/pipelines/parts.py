@@ -16,7 +16,7 @@ from vivace.pipelines.folder import read_index
 
 # Those that hold weights, in the order of their use.
 PARTS = ("speaker_encoder", "text_encoder", "transformer", "vae", "audio_vae", "vocoder")
-_DEPTHS = ("num_double_layers", "num_single_layers", "num_double_final_layers")
+_DEPTHS = ("num_double_layers", "num_dual_layers", "num_single_layers", "num_double_final_layers", "num_audio_layers")
 
 
 @dataclass(frozen=True)
@@ -106,5 +106,6 @@ def shallow(name: str, part: Part) -> Any:
     if part.library == "transformers":
         return kind(kind.config_class.from_dict({**config, "num_layers": min(1, config.get("num_layers", 1))}))
     if name == "transformer":
-        config |= {key: min(1, number) for key, number in depth(part).items()}
+        config |= {key: min(1, number) for key, number in depth(part).items() if key in config}
+        config |= {"audio_per_stage": None} if "audio_per_stage" in config else {}  # told of all stages
     return kind.from_config(config)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from vivace.models.alive import AliveTransformer
 from vivace.pipelines.memory import Placement
 from vivace.pipelines.parts import PARTS
 
@@ -35,6 +36,8 @@ class Placed:
                 transformer.enable_group_offload(
                     device, host, "block_level", num_blocks_per_group=1, use_stream=stream, low_cpu_mem_usage=stream
                 )
+                for part in transformer.outside_of_blocks() if isinstance(transformer, AliveTransformer) else ():
+                    part.to(device)
             else:
                 module.to(host if name in placement.parked else device)
         self.placement = placement

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
+from vivace.pipelines.alive import AlivePipeline
+from vivace.pipelines.clip_pipeline import ClipPipeline
+from vivace.pipelines.clip_plan import ClipPlan
 from vivace.pipelines.footprint import Needs, Work, needs_of, weightless
+from vivace.pipelines.footprint_extras import adapter_size, with_adapters
 from vivace.pipelines.memory import (
     Choice,
     Peaks,
@@ -19,13 +23,14 @@ from vivace.pipelines.memory import (
     limited,
     memory_here,
 )
-from vivace.pipelines.nava import NavaPipeline, Plan
+from vivace.pipelines.nava import NavaPipeline
 from vivace.pipelines.parts import Part, parts_in, shallow
 
 # A model is computed with in float32 unless its transformer is larger than this, then in bfloat16 where there is a GPU:
 # a rule of the model and the device, never of the memory, so that every plan makes the same clip.
 LARGE = 10**9
 _PATIENCE = 3  # halvings in search of the nearest possible request
+_PIPELINES: dict[str, Any] = {kind.__name__: kind for kind in (NavaPipeline, AlivePipeline)}
 
 
 def compute_dtype(parts: Mapping[str, Part], device: str) -> Any:
@@ -34,7 +39,7 @@ def compute_dtype(parts: Mapping[str, Part], device: str) -> Any:
     return torch.bfloat16 if device != "cpu" and parts["transformer"].values > LARGE else torch.float32
 
 
-def skeleton(folder: Path, parts: Mapping[str, Part]) -> NavaPipeline:
+def skeleton(folder: Path, parts: Mapping[str, Part]) -> ClipPipeline:
     """A pipeline that checks requests like the real one and has no weights.
 
     Raises:
@@ -45,47 +50,64 @@ def skeleton(folder: Path, parts: Mapping[str, Part]) -> NavaPipeline:
     from vivace.pipelines.folder import read_index
 
     index = read_index(folder)
-    if index["_class_name"] != "NavaPipeline":
+    kind = _PIPELINES.get(index["_class_name"])
+    if kind is None:
         raise VivaceError(
-            f"Memory plans are made for NAVA models and {str(folder)!r} is for {index['_class_name']}; "
+            f"Memory plans are made for {' and '.join(_PIPELINES)} and {str(folder)!r} is for {index['_class_name']}; "
             "leave --memory out, or take a machine with ten times the memory of its weights."
         )
     with weightless(False, torch.float32) as device, torch.device(device):
         modules = {name: shallow(name, part) for name, part in parts.items()}
-    return NavaPipeline(**modules, tokenizer=None, scheduler=None, capabilities=index.get("capabilities"))
+    pipeline: ClipPipeline = kind(**modules, tokenizer=None, scheduler=None, capabilities=index.get("capabilities"))
+    return pipeline
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a request would need here. choice: None where no plan fits; smallest: the plan that needs the least."""
+    """What a request would need here. choice: None where no plan fits; smallest: the plan that needs the least.
+
+    beside: what of it step cache, adapters and voices take, as `Needs` has it.
+    """
 
     choice: Choice | None
     smallest: Choice
     limit: Peaks
     device: str
+    beside: Mapping[str, int] = field(default_factory=dict)
 
 
 def forecast(
-    parts: Mapping[str, Part], plan: Plan, stride: int, text: Mapping[str, int], memory: int | Strategy | None
+    parts: Mapping[str, Part],
+    plan: ClipPlan,
+    stride: int,
+    text: Mapping[str, int],
+    memory: int | Strategy | None,
+    adapters: Sequence[Path] = (),
 ) -> Forecast:
     """Which memory plan fits a checked request.
 
     Args:
         stride: of the video codec. text: tokens of the "positive" and the "negative" prompt.
         memory: most bytes of the GPU (of the host, without one), the only strategy to take, or None for no limit.
+        adapters: LoRA files.
+
+    Raises:
+        VivaceError: an adapter's file that cannot be read.
     """
     device = device_here()
     dtype = compute_dtype(parts, device)
     size = memory if isinstance(memory, int) else None
     limit = limited(memory_here(device), device, size)
-    work = Work.of(plan, stride, text)
+    sizes = tuple(adapter_size(path, parts["transformer"]) for path in adapters)
+    work = replace(Work.of(plan, stride, text), adapters=sizes)
+    parts = with_adapters(parts, sizes)
     needs: dict[str, Needs] = {device: needs_of(parts, work, cpu=device == "cpu", dtype=dtype)}
     strategy = memory if isinstance(memory, str) else None
     choice = choose(parts, needs, device, limit, dtype.itemsize, strategy)
     if choice is None and strategy is None and device != "cpu" and size is None:
         needs["cpu"] = needs_of(parts, work, cpu=True, dtype=dtype)
         choice = choose(parts, needs, device, limit, dtype.itemsize)
-    return Forecast(choice, least(parts, needs, device, dtype.itemsize), limit, device)
+    return Forecast(choice, least(parts, needs, device, dtype.itemsize), limit, device, needs[device].beside)
 
 
 def device_here() -> str:
@@ -94,7 +116,7 @@ def device_here() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def refusal(found: Forecast, plan: Plan, shorter: Callable[[float], Forecast | None]) -> VivaceError:
+def refusal(found: Forecast, plan: ClipPlan, shorter: Callable[[float], Forecast | None]) -> VivaceError:
     """The sentence for a request that no plan fits, with the longest clip of this size that one does.
 
     Args:
@@ -121,13 +143,13 @@ def refusal(found: Forecast, plan: Plan, shorter: Callable[[float], Forecast | N
     )
 
 
-def parts_and_skeleton(folder: Path) -> tuple[dict[str, Part], NavaPipeline]:
+def parts_and_skeleton(folder: Path) -> tuple[dict[str, Part], ClipPipeline]:
     """What a folder's configurations say, and the pipeline that checks requests by it."""
     parts = parts_in(folder)
     return parts, skeleton(folder, parts)
 
 
-def text_tokens(plan: Plan, tokenizer: Any, most: int) -> dict[str, int]:
+def text_tokens(plan: ClipPlan, tokenizer: Any, most: int) -> dict[str, int]:
     """Tokens of the longest prompt and of the negative one; the most there can be without a tokenizer."""
     from vivace.conditioning.text import tokenize
 

@@ -12,11 +12,15 @@ from vivace.evaluation.report.run_report import (
     comparison_note,
     condition_colours,
     forest_figures,
+    is_pictured,
+    item_scores,
+    pictured,
     places_of,
     titled,
 )
 from vivace.media import replacing
 
+SIDE_BY_SIDE = 8  # prompts
 _HEAD = ("metric", "first", "second", "difference [95 %]", "n", "p", "p (Holm)", "d", "better")
 
 
@@ -125,6 +129,7 @@ def _sections(found: Comparison) -> list[str]:
             *charts,
             note="The mean over prompts of each prompt's own value; the summaries pool events, so theirs may differ.",
         ),
+        _side_by_side(found),
         section(
             "All numbers", fold("Differences", table(_HEAD, _differences(found))), fold("Means", table(*_means(found)))
         ),
@@ -137,6 +142,34 @@ def _sections(found: Comparison) -> list[str]:
     made.append(f'<p class="note">Prompts sha256 {escape(found.prompts_hash)}.</p>')
     parts.append(section("What was compared", *made))
     return parts
+
+
+def _side_by_side(found: Comparison) -> str:
+    """The clips of all subjects under their prompt, for the prompts on which they differ most."""
+    scores = {s.name: item_scores(s.results, s.condition) for s in found.subjects}
+    rows = {s.name: s.results.of(s.condition, found.group) for s in found.subjects}
+    shown = [s for s in found.subjects if any(is_pictured(s.results, s.condition, item) for item in rows[s.name])]
+    common = set.intersection(*(set(rows[s.name]) & set(scores[s.name]) for s in found.subjects))
+    common = {item for item in common if sum(is_pictured(s.results, s.condition, item) for s in shown) > 1}
+
+    def spread(item: str) -> float:
+        values = [scores[s.name][item][0] for s in found.subjects]
+        return max(values) - min(values)
+
+    cards = []
+    for item in sorted(common, key=lambda item: (-spread(item), item))[:SIDE_BY_SIDE]:
+        clips = [
+            f'<h4>{escape(s.name)} <span class="note">mean {scores[s.name][item][0]:.2f} of '
+            f"{scores[s.name][item][1]} figures</span></h4>{pictured(s.results, s.condition, item) or ''}"
+            for s in shown
+        ]
+        prompt = str(rows[found.subjects[0].name][item].get("prompt", ""))
+        cards.append(f'<figure class="card"><figcaption><b>{escape(prompt)}</b></figcaption>{"".join(clips)}</figure>')
+    note = (
+        f"The {len(cards)} prompts of {found.prompts} on which they differ most, by the mean of a clip's own figures "
+        "between 0 and 1. Orange marks: something is seen to hit; blue marks: something begins to sound."
+    )
+    return section("Side by side", *cards, note=note) if cards else ""
 
 
 def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

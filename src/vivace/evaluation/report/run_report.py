@@ -21,6 +21,7 @@ from vivace.evaluation.report.charts import (
     interval_bars,
 )
 from vivace.evaluation.report.page import escape, fold, legend, section, table, tiles, write_page
+from vivace.evaluation.report.published_section import published_section
 from vivace.evaluation.report.strips import draw_strip, load_strip, strip_of, strip_path
 from vivace.evaluation.results import Results, read_results
 from vivace.evaluation.sensitivity import shift_curves, tells_apart
@@ -56,6 +57,7 @@ def write_report(folder: Path) -> Path:
     parts = [
         _tiles(results),
         _as_published(results),
+        published_section(results.summary),
         _groups(results, colours),
         _normalised(results),
         _between_generators(results),
@@ -333,11 +335,7 @@ def _clips(results: Results) -> str:
         return ""
     condition = results.generators[0]
     scores = item_scores(results, condition)
-    kept = [
-        item_id
-        for item_id in scores
-        if strip_path(results.folder, condition, item_id).is_file() or _kept(results, condition, item_id) is not None
-    ]
+    kept = [item_id for item_id in scores if is_pictured(results, condition, item_id)]
     order = sorted(kept, key=lambda item_id: (-scores[item_id][0], item_id))
     if not order:
         return ""
@@ -359,15 +357,27 @@ def _clip(results: Results, condition: str, item_id: str, score: tuple[float, in
     values = ", ".join(
         f"{name} {entry['value']:.3g}" for name, entry in row["metrics"].items() if entry.get("value") is not None
     )
-    clip, stored = _kept(results, condition, item_id), strip_path(results.folder, condition, item_id)
-    seen = load_strip(stored) if clip is None or stored.is_file() else strip_of(read_clip(clip))
-    strip = draw_strip(seen, row.get("percept"))
     told = f"{item_id}, seed {row.get('seed', '?')}, mean {score[0]:.2f} of {score[1]} figures"
     return (
         f'<figure class="card"><figcaption><b>{escape(str(row.get("prompt", "")))}</b>'
-        f'<span class="note">{escape(told)}</span></figcaption>{strip}{_playable(clip)}'
+        f'<span class="note">{escape(told)}</span></figcaption>{pictured(results, condition, item_id)}'
         f'<p class="note">{escape(values)}</p></figure>'
     )
+
+
+def is_pictured(results: Results, condition: str, item_id: str) -> bool:
+    """Whether there is something to be seen of a clip."""
+    stored = strip_path(results.folder, condition, item_id)
+    return stored.is_file() or _kept(results, condition, item_id) is not None
+
+
+def pictured(results: Results, condition: str, item_id: str) -> str | None:
+    """The strip of a clip, and the clip itself where the run has kept it and it is small; None where neither is."""
+    if not is_pictured(results, condition, item_id):
+        return None
+    clip, stored = _kept(results, condition, item_id), strip_path(results.folder, condition, item_id)
+    seen = load_strip(stored) if clip is None or stored.is_file() else strip_of(read_clip(clip))
+    return draw_strip(seen, results.rows[condition, item_id].get("percept")) + _playable(clip)
 
 
 def _kept(results: Results, condition: str, item_id: str) -> Path | None:

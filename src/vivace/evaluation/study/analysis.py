@@ -75,12 +75,15 @@ class Rank:
 class Analysis:
     """Args:
     raters: all, with who counts. verdicts, agreement, ranks: see there.
+    profile: of the groups of axes, where there are any, as of one axis; their labels count pairs and axes. Its p-values
+        are corrected among themselves.
     unranked: why there are no ranks; empty where there are.
     left, right, side_p: how often each side was the better one, and the p of a test that it is a coin.
     """
 
     raters: tuple[Rater, ...]
     verdicts: tuple[Verdict, ...]
+    profile: tuple[Verdict, ...]
     agreement: tuple[Agreement, ...]
     ranks: tuple[Rank, ...]
     unranked: str
@@ -89,20 +92,23 @@ class Analysis:
     side_p: float
 
     def to_json(self) -> dict[str, Any]:
-        verdicts = [
-            {
-                **asdict(entry),
-                "net": entry.tally.net,
-                "n": entry.tally.n,
-                "wins": entry.tally.wins,
-                "wins_wilson": entry.tally.wins_interval(),
-                "half_tie_preference": entry.tally.preference,
-                "good_or_same": entry.tally.good_or_same,
-                "p_sign": entry.tally.p_value,
-            }
-            for entry in self.verdicts
-        ]
-        return {**asdict(self), "verdicts": verdicts}
+        verdicts, profile = (
+            [
+                {
+                    **asdict(entry),
+                    "net": entry.tally.net,
+                    "n": entry.tally.n,
+                    "wins": entry.tally.wins,
+                    "wins_wilson": entry.tally.wins_interval(),
+                    "half_tie_preference": entry.tally.preference,
+                    "good_or_same": entry.tally.good_or_same,
+                    "p_sign": entry.tally.p_value,
+                }
+                for entry in entries
+            ]
+            for entries in (self.verdicts, self.profile)
+        )
+        return {**asdict(self), "verdicts": verdicts, "profile": profile}
 
 
 def analyse(study: Study) -> Analysis:
@@ -120,9 +126,14 @@ def analyse(study: Study) -> Analysis:
     pairs = {pair.id: pair for pair in study.design.real}
     left, right = (sum(getattr(rater, side) for rater in raters if rater.counted) for side in ("left", "right"))
     ranks, unranked = _ranks(study, votes, pairs)
+    groups: dict[str, list[str]] = {}
+    for axis in study.design.axes:
+        if axis.group:
+            groups.setdefault(axis.group, []).append(axis.name)
     return Analysis(
         raters=tuple(raters),
-        verdicts=tuple(_verdicts(study, votes, pairs)),
+        verdicts=tuple(_verdicts(study, votes, pairs, {axis.name: [axis.name] for axis in study.design.axes})),
+        profile=tuple(_verdicts(study, votes, pairs, groups)),
         agreement=tuple(_agreement(axis.name, votes) for axis in study.design.axes),
         ranks=tuple(ranks),
         unranked=unranked,
@@ -132,20 +143,24 @@ def analyse(study: Study) -> Analysis:
     )
 
 
-def _verdicts(study: Study, votes: Sequence[Vote], pairs: Mapping[str, Pair]) -> list[Verdict]:
+def _verdicts(
+    study: Study, votes: Sequence[Vote], pairs: Mapping[str, Pair], questions: Mapping[str, Sequence[str]]
+) -> list[Verdict]:
+    """For each of the questions, by its name the axes whose votes it counts, and each two systems."""
     opposed = dict.fromkeys((pair.first, pair.second) for pair in study.design.real)
     found: list[tuple[str, str, str, dict[str, list[int]], list[int | None]]] = []
-    for axis in study.design.axes:
+    for question, axes in questions.items():
         for first, second in opposed:
-            by_pair: dict[str, list[int]] = {}
+            by_pair: dict[tuple[str, str], list[int]] = {}
             for vote in votes:
                 if (pairs[vote.pair].first, pairs[vote.pair].second) == (first, second):
-                    by_pair.setdefault(vote.pair, []).append(vote.value(axis.name))
+                    for axis in vote.answers.keys() & set(axes):
+                        by_pair.setdefault((vote.pair, axis), []).append(vote.value(axis))
             if by_pair:
                 by_prompt: dict[str, list[int]] = {}
-                for name, values in by_pair.items():
+                for (name, _), values in sorted(by_pair.items()):
                     by_prompt.setdefault(pairs[name].prompt_id, []).extend(values)
-                found.append((axis.name, first, second, by_prompt, [majority(own) for own in by_pair.values()]))
+                found.append((question, first, second, by_prompt, [majority(own) for own in by_pair.values()]))
     tallies = [Tally.of([value for values in entry[3].values() for value in values]) for entry in found]
     adjusted = holm([tally.p_value for tally in tallies])
     verdicts = []
@@ -160,7 +175,8 @@ def _verdicts(study: Study, votes: Sequence[Vote], pairs: Mapping[str, Pair]) ->
 def _agreement(axis: str, votes: Sequence[Vote]) -> Agreement:
     by_pair: dict[str, list[Vote]] = {}
     for vote in votes:
-        by_pair.setdefault(vote.pair, []).append(vote)
+        if axis in vote.answers:
+            by_pair.setdefault(vote.pair, []).append(vote)
     table = [[float(vote.value(axis)) for vote in own] for own in by_pair.values() if len(own) > 1]
     between = [
         one.value(axis) == two.value(axis)
@@ -191,13 +207,16 @@ def _ranks(study: Study, votes: Sequence[Vote], pairs: Mapping[str, Pair]) -> tu
     if len(study.design.systems) < 3:
         return [], "Two systems are compared by their net alone."
     rng = np.random.default_rng(SEED)
-    prompts = sorted({pairs[vote.pair].prompt_id for vote in votes})
     ranks: list[Rank] = []
     for axis in study.design.axes:
+        own = [vote for vote in votes if axis.name in vote.answers]
+        prompts = sorted({pairs[vote.pair].prompt_id for vote in own})
+        if not own:
+            continue
         # [prompts, pairs of systems, good / same / bad]
         opposed = list(dict.fromkeys((pair.first, pair.second) for pair in pairs.values()))
         counts = np.zeros((len(prompts), len(opposed), 3), int)
-        for vote in votes:
+        for vote in own:
             pair = pairs[vote.pair]
             place = prompts.index(pair.prompt_id), opposed.index((pair.first, pair.second))
             counts[place][1 - vote.value(axis.name)] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from vivace.evaluation.report.charts import Estimate, preference_bars
@@ -21,6 +22,7 @@ _NOTE = (
     "prompts; p an exact sign test of G against B, corrected by Holm over all axes and opponents. Labels: what more "
     "than half of a pair's votes say."
 )
+_PROFILE = "The votes of all dimensions of a group together; about each clip those were asked that its prompt is about."
 _ROUNDS = (
     "Two rounds are our reading of Alive's study, whose procedure is unpublished: in the second, fresh raters judge "
     "again what the first left without a majority, or what raters judged who failed the controls."
@@ -59,20 +61,28 @@ def write_analysis(folder: Path, study: Study, found: Analysis) -> None:
     for name, text in texts.items():
         with replacing(folder / name) as path:
             path.write_text(text, encoding="utf-8")
-    charts = []
-    for first, second in dict.fromkeys((entry.first, entry.second) for entry in found.verdicts):
-        bars = [
-            (entry.axis, (entry.tally.good, entry.tally.same, entry.tally.bad), _net(entry), f"p {entry.adjusted:.3g}")
-            for entry in found.verdicts
-            if (entry.first, entry.second) == (first, second)
-        ]
-        caption = f"{first} (blue: better) against {second} (orange: better)"
-        chart = preference_bars(bars)
-        charts.append(f'<figure class="card"><figcaption>{escape(caption)}</figcaption>{chart}</figure>')
-    parts = [section("Who is preferred", *charts, note=_NOTE)]
+    parts = [section("Who is preferred", *_charts(found.verdicts), note=_NOTE)]
+    if found.profile:
+        parts.insert(0, section("Profile", *_charts(found.profile), note=_PROFILE))
     parts += [section(title, table(head, rows)) for title, head, rows in tables]
     parts.append(section("Rules", table(("", ""), [(name, str(value)) for name, value in rules.items()]), note=_ROUNDS))
     write_page(folder / "analysis.html", design.title, f"{_lead(study, found)} {_sides(found)}", parts)
+
+
+def _charts(verdicts: Sequence[Verdict]) -> list[str]:
+    """A figure for each two systems."""
+    charts = []
+    for first, second in dict.fromkeys((entry.first, entry.second) for entry in verdicts):
+        bars = [
+            (entry.axis, (entry.tally.good, entry.tally.same, entry.tally.bad), _net(entry), f"p {entry.adjusted:.3g}")
+            for entry in verdicts
+            if (entry.first, entry.second) == (first, second)
+        ]
+        caption = f"{first} (blue: better) against {second} (orange: better)"
+        charts.append(
+            f'<figure class="card"><figcaption>{escape(caption)}</figcaption>{preference_bars(bars)}</figure>'
+        )
+    return charts
 
 
 def _lead(study: Study, found: Analysis) -> str:
@@ -105,6 +115,8 @@ def _tables(found: Analysis) -> list[tuple[str, tuple[str, ...], list[tuple[str,
             ],
         ),
     ]  # fmt: skip
+    if found.profile:
+        tables.insert(0, ("Profile", ("group", *_VERDICTS[1:]), [_verdict(entry) for entry in found.profile]))
     if found.ranks:
         ranks: list[tuple[str, ...]] = [
             (entry.axis, entry.system, f"{entry.elo:.0f} [{entry.low:.0f}, {entry.high:.0f}]") for entry in found.ranks

@@ -22,11 +22,13 @@ class Axis:
     Args:
         name: in the results. question: as the raters read it.
         hears: whether the degraded control (its sound late and dull) is worse on it.
+        group: of axes, whose votes are also counted together; none where empty.
     """
 
     name: str
     question: str
     hears: bool = False
+    group: str = ""
 
 
 # The six axes of Alive's human study; the wording of the questions is ours, since theirs is unpublished.
@@ -50,6 +52,7 @@ class Pair:
         first_clip, second_clip: files under `clips/`, their names drawn at random.
         control: "identical" (the same clip twice: raters should say the same), "degraded" (of `second` the sound comes
             0.5 s late and dull: raters should prefer `first` where they listen), or None.
+        axes: names of those that are asked about it; all of the study's where empty.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Pair:
     first_clip: str
     second_clip: str
     control: Control | None = None
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,10 @@ class Design:
 
     def controls(self, kind: Control) -> tuple[Pair, ...]:
         return tuple(pair for pair in self.pairs if pair.control == kind)
+
+    def asked(self, pair: Pair) -> tuple[Axis, ...]:
+        """The axes that are asked about a pair."""
+        return tuple(axis for axis in self.axes if not pair.axes or axis.name in pair.axes)
 
     def controls_each(self) -> int:
         """Controls of each kind that one rater gets."""
@@ -136,7 +144,7 @@ def read_design(folder: Path) -> Design:
             **plain,
             axes=tuple(Axis(**axis) for axis in stored["axes"]),
             systems=tuple(stored["systems"]),
-            pairs=tuple(Pair(**pair) for pair in stored["pairs"]),
+            pairs=tuple(Pair(**{**pair, "axes": tuple(pair.get("axes", ()))}) for pair in stored["pairs"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise VivaceError(f"The study in {folder} is damaged ({error}); make it again.") from error

@@ -36,6 +36,7 @@ def make_study(
     title: str = "Which clip is better?",
     axes: Sequence[Axis] = ALIVE_AXES,
     prompts: Mapping[str, str] | None = None,
+    asked: Mapping[str, Sequence[str]] | None = None,
     every_pair: bool = False,
     raters: int = 3,
     per_rater: int = 40,
@@ -49,6 +50,7 @@ def make_study(
         output: a folder that is not there yet, or empty.
         systems: name -> folder of ID.mp4 files; votes count for the first.
         prompts: text by id; the clips' own titles where not given.
+        asked: by id the names of the axes that are asked about its clips; all of them where None.
         every_pair: every two systems, instead of the first against each of the others.
         raters, per_rater, control_share, control_pass, seed: as in `Design`.
 
@@ -56,14 +58,15 @@ def make_study(
         The design, and notes about clips that have no partner.
 
     Raises:
-        VivaceError: fewer than two systems, no common clips, texts that differ, an output that is not empty.
+        VivaceError: fewer than two systems, no common clips, texts that differ, no or unknown axes to be asked about a
+            clip, an output that is not empty.
     """
     check_rules(axes, raters, per_rater, control_share, control_pass)
     if len(systems) < 2:
         raise VivaceError("A study compares two systems or more; give --system NAME=FOLDER for each.")
     if output.exists() and any(output.iterdir()):
         raise VivaceError(f"{output} is not empty; give a new folder, so that no votes are mixed.")
-    found = {name: _clips_of(name, folder) for name, folder in systems.items()}
+    found = {name: clips_of(name, folder) for name, folder in systems.items()}
     names = list(systems)
     chosen = list(combinations(names, 2)) if every_pair else [(names[0], other) for other in names[1:]]
     shared = [(one, two, clip) for one, two in chosen for clip in sorted(found[one].keys() & found[two].keys())]
@@ -71,6 +74,8 @@ def make_study(
         if not found[one].keys() & found[two].keys():
             raise VivaceError(f"{one} and {two} have no clip with the same name; name clips by their prompt in both.")
     texts = {clip: _prompt(clip, [found[name] for name in names], prompts) for _, _, clip in shared}
+    questions = {clip: _asked(clip, axes, asked) for _, _, clip in shared}
+    hearing = {axis.name for axis in axes if axis.hears}
     rng = np.random.default_rng(seed)
     files: list[tuple[str, Path, bool]] = []  # name under clips/, where it comes from, whether it is degraded
 
@@ -82,14 +87,24 @@ def make_study(
     pairs = []
     for one, two, clip in shared:
         places = copy(found[one][clip]), copy(found[two][clip])
-        pairs.append(Pair(f"p{secrets.token_hex(5)}", clip, texts[clip], one, two, *places))
+        pairs.append(Pair(f"p{secrets.token_hex(5)}", clip, texts[clip], one, two, *places, axes=questions[clip]))
     kinds: tuple[Control, ...] = ("identical", "degraded")
     for kind in kinds if control_share > 0 else ():
         drawn = (shared[place] for place in rng.permutation(len(shared)))
-        fit = (entry for entry in drawn if kind == "identical" or _sounds(found[entry[0]][entry[2]]))
+        # What is degraded must be heard, and asked about.
+        fit = (
+            entry
+            for entry in drawn
+            if kind == "identical"
+            or (
+                _sounds(found[entry[0]][entry[2]])
+                and (not questions[entry[2]] or not hearing or hearing & set(questions[entry[2]]))
+            )
+        )
         for one, _, clip in islice(fit, 2 * controls_for(control_share, min(per_rater, len(shared)))):
             both = copy(found[one][clip]), copy(found[one][clip], kind == "degraded")
-            pairs.append(Pair(f"p{secrets.token_hex(5)}", clip, texts[clip], one, one, *both, kind))
+            name = f"p{secrets.token_hex(5)}"
+            pairs.append(Pair(name, clip, texts[clip], one, one, *both, kind, questions[clip]))
     for name, source, degraded in files:
         if degraded:
             write_clip(output / "clips" / name, degraded_clip(read_clip(source)))
@@ -119,8 +134,8 @@ def degraded_clip(clip: Clip) -> Clip:
     return Clip(clip.frames, clip.fps, peak_limited(sound), clip.sample_rate)
 
 
-def read_prompts(path: Path) -> dict[str, str]:
-    """Texts by id from lines of {"id": ..., "prompt": ...}.
+def read_prompts(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Texts by id from lines of {"id": ..., "prompt": ...}, and by id what a line's "dimensions" name.
 
     Raises:
         VivaceError: no such file, a line that is not that, an id twice.
@@ -128,12 +143,15 @@ def read_prompts(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise VivaceError(f"Prompts {str(path)!r} do not exist; check the path.")
     found: dict[str, str] = {}
+    dimensions: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
             name, text = str(row["id"]), str(row["prompt"])
+            if "dimensions" in row:
+                dimensions[name] = tuple(map(str, row["dimensions"]))
         except (ValueError, KeyError, TypeError):
             raise VivaceError(
                 f'Line {number} of {path} is no prompt; write {{"id": "...", "prompt": "..."}} in each line.'
@@ -141,10 +159,15 @@ def read_prompts(path: Path) -> dict[str, str]:
         if name in found and found[name] != text:
             raise VivaceError(f"Line {number} of {path} gives the id {name!r} a second text; give each its own id.")
         found[name] = text
-    return found
+    return found, dimensions
 
 
-def _clips_of(name: str, folder: Path) -> dict[str, Path]:
+def clips_of(name: str, folder: Path) -> dict[str, Path]:
+    """The clips of a system by their names, which are their paths in its folder without .mp4.
+
+    Raises:
+        VivaceError: no such folder, or none in it.
+    """
     if not folder.is_dir():
         raise VivaceError(f"The clips of {name} are to lie in {folder}, which does not exist; check the path.")
     found = {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.mp4"))}
@@ -162,6 +185,17 @@ def _prompt(clip: str, folders: Sequence[Mapping[str, Path]], prompts: Mapping[s
     if len(texts) > 1:
         raise VivaceError(f"Clip {clip!r} was made for another text by each system; compare clips of the same prompts.")
     return texts.pop() if texts else ""
+
+
+def _asked(clip: str, axes: Sequence[Axis], asked: Mapping[str, Sequence[str]] | None) -> tuple[str, ...]:
+    if asked is None:
+        return ()
+    wanted = tuple(asked.get(clip, ()))
+    unknown = sorted(set(wanted) - {axis.name for axis in axes})
+    if not wanted or unknown:
+        problem = f"names the unknown dimension {unknown[0]!r}" if unknown else "has no dimensions"
+        raise VivaceError(f"Clip {clip!r} {problem}; give its line of the prompts some of those that the study has.")
+    return wanted
 
 
 def _sounds(path: Path) -> bool:

@@ -6,6 +6,7 @@ const ANSWERS = ["left", "same", "right"];
 const WORDS = { left: "A is better", same: "Same", right: "B is better" };
 let study = null; // what the server gave: rater, axes, tasks, done
 let task = null; // the pair on the page
+let axes = []; // what is asked about it
 let shown = 0; // when it appeared
 let active = 0; // question that the keys answer
 let answers = {};
@@ -13,6 +14,7 @@ let seen = {}; // side -> played to its end
 let sending = false;
 
 async function ask(path, body) {
+  if (window.offline) return window.offline.answer(path, body);
   const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -35,7 +37,6 @@ at("who").addEventListener("submit", async (event) => {
     complain(null);
     document.title = at("title").textContent = study.title;
     at("begin").hidden = true;
-    buildAxes();
     step();
   } catch (error) {
     complain(error);
@@ -43,7 +44,8 @@ at("who").addEventListener("submit", async (event) => {
 });
 
 function buildAxes() {
-  study.axes.forEach((axis, number) => {
+  at("axes").replaceChildren();
+  axes.forEach((axis, number) => {
     const row = document.createElement("div");
     row.className = "axis";
     row.setAttribute("role", "radiogroup");
@@ -78,13 +80,15 @@ function step() {
   at("task").hidden = !task;
   at("done").hidden = Boolean(task);
   if (!task) {
-    at("own").href = `api/votes?rater=${encodeURIComponent(study.rater)}`;
+    at("own").href = window.offline ? window.offline.file() : `api/votes?rater=${encodeURIComponent(study.rater)}`;
     for (const side of SIDES) stop(side);
     return;
   }
   answers = {};
   seen = {};
   active = 0;
+  axes = study.axes.filter((axis) => task.axes.includes(axis.name));
+  buildAxes();
   at("prompt").textContent = task.prompt;
   at("prompt").hidden = !task.prompt;
   at("clips").classList.remove("wide");
@@ -104,11 +108,11 @@ function show() {
   [...at("axes").children].forEach((row, number) => {
     row.classList.toggle("active", number === active);
     for (const button of row.querySelectorAll("button")) {
-      button.setAttribute("aria-checked", String(answers[study.axes[number].name] === button.dataset.answer));
+      button.setAttribute("aria-checked", String(answers[axes[number].name] === button.dataset.answer));
     }
   });
   const unseen = SIDES.filter((side) => !seen[side]).map((side) => (side === "left" ? "A" : "B"));
-  const open = study.axes.filter((axis) => !answers[axis.name]).length;
+  const open = axes.filter((axis) => !answers[axis.name]).length;
   at("next").disabled = sending || unseen.length > 0 || open > 0;
   at("hint").textContent = unseen.length
     ? `Play ${unseen.join(" and ")} to the end first.`
@@ -116,8 +120,8 @@ function show() {
 }
 
 function choose(number, answer) {
-  answers[study.axes[number].name] = answer;
-  const next = study.axes.findIndex((axis) => !answers[axis.name]);
+  answers[axes[number].name] = answer;
+  const next = axes.findIndex((axis) => !answers[axis.name]);
   active = next < 0 ? number : next;
   show();
 }
@@ -193,7 +197,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "b") play("right");
   else if (key === " ") play(playing === "left" ? "right" : "left");
   else if ("123".includes(key)) choose(active, ANSWERS[Number(key) - 1]);
-  else if (key === "arrowdown") active = Math.min(active + 1, study.axes.length - 1);
+  else if (key === "arrowdown") active = Math.min(active + 1, axes.length - 1);
   else if (key === "arrowup") active = Math.max(active - 1, 0);
   else if (key === "enter") at("next").click();
   else return;

@@ -36,9 +36,9 @@ def passes(design: Design, pair: Pair, vote: Vote) -> bool:
     hearing or more, and the degraded one on none of them.
     """
     if pair.control == "identical":
-        same = sum(vote.value(axis.name) == 0 for axis in design.axes)
-        return 2 * same > len(design.axes)
-    heard = [vote.value(axis.name) for axis in design.axes if axis.hears]
+        same = sum(vote.value(axis.name) == 0 for axis in design.asked(pair))
+        return 2 * same > len(design.asked(pair))
+    heard = [vote.value(axis.name) for axis in design.asked(pair) if axis.hears]
     return not heard or (max(heard) == 1 and min(heard) >= 0)
 
 

@@ -31,7 +31,8 @@ def undecided(study: Study) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for pair in study.design.real:
         own = [vote for vote in first if vote.pair == pair.id]
-        lost = [axis.name for axis in study.design.axes if majority([vote.value(axis.name) for vote in own]) is None]
+        asked = [axis.name for axis in study.design.asked(pair)]
+        lost = [axis for axis in asked if majority([vote.value(axis) for vote in own]) is None]
         dropped = sum(vote.pair == pair.id and vote.rater in failed for vote in everything)
         if dropped:
             reasons[pair.id] = f"{dropped} votes of raters who failed the controls"

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from vivace.errors import VivaceError
 from vivace.evaluation.study.design import Pair
 from vivace.evaluation.study.store import Session, Study
+from vivace.evaluation.study.telling import told_to_page
 
 LARGEST_REQUEST = 16 * 1024
 _CHUNK = 256 * 1024
@@ -115,23 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _told(self, session: Session) -> dict[str, Any]:
         study, pairs = self.server.study, self.server.pairs
-        tasks = []
-        for task in session.tasks:
-            pair = pairs[task.pair]
-            sides = (pair.first_clip, pair.second_clip)
-            left, right = sides if task.left == "first" else sides[::-1]
-            done = (session.rater, session.round, task.pair) in study.votes
-            tasks.append(
-                {
-                    "pair": pair.id,
-                    "prompt": pair.prompt,
-                    "left": f"clips/{left}",
-                    "right": f"clips/{right}",
-                    "done": done,
-                }
-            )
-        axes = [{"name": axis.name, "question": axis.question} for axis in study.design.axes]
-        return {"title": study.design.title, "rater": session.rater, "axes": axes, "tasks": tasks}
+        done = {pair for rater, number, pair in study.votes if (rater, number) == (session.rater, session.round)}
+        return told_to_page(study.design, session, pairs, done)
 
     def _tell(self, status: HTTPStatus, told: dict[str, Any]) -> None:
         self._send(status, json.dumps(told).encode(), "application/json")

@@ -64,6 +64,7 @@ class Study:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.design = folder, read_design(folder)
+        self._pairs = {pair.id: pair for pair in self.design.pairs}
         self.sessions: dict[tuple[str, int], Session] = {}
         self.votes: dict[tuple[str, int, str], Vote] = {}
         self._lock = threading.Lock()
@@ -120,7 +121,7 @@ class Study:
             if place is None:
                 raise VivaceError(f"The pair {pair!r} was not given to {rater}; reload the page.")
             vote = Vote(
-                rater, session.round, pair, session.tasks[place].left, place, self._checked(answers),
+                rater, session.round, pair, session.tasks[place].left, place, self._checked(pair, answers),
                 round(max(0.0, min(float(seconds), 86400.0)), 2), _now(),
             )  # fmt: skip
             before = self.votes.get((rater, session.round, pair))
@@ -135,6 +136,9 @@ class Study:
     def take(self, rows: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
         """Take over votes of an export, with what their raters were given; all of them or none.
 
+        Votes of a page that was opened without a server do not say which clip stood where, since the page must not
+        know: what the rater was given says it.
+
         Returns:
             Votes that are new, and votes that were there.
 
@@ -148,7 +152,12 @@ class Study:
             seen = dict(self.votes)
             for number, row in enumerate(rows, 1):
                 try:
-                    vote = Vote(**{**row, "answers": self._checked(row["answers"])})
+                    placed = row if "left" in row else {**row, **self._place(row["rater"], row["round"], row["pair"])}
+                    if placed["pair"] not in known:
+                        raise VivaceError(
+                            f"Vote {number} is of another study; import it into the one that it was given for."
+                        )
+                    vote = Vote(**{**placed, "answers": self._checked(placed["pair"], placed["answers"])})
                 except (KeyError, TypeError) as error:
                     raise VivaceError(f"Vote {number} is no vote ({error}); give a file that was exported.") from None
                 if vote.pair not in known or vote.left not in ("first", "second") or vote.round not in (1, 2):
@@ -192,8 +201,22 @@ class Study:
         given = [task for session in self.sessions.values() for task in session.tasks]
         return assign(self.design, rater, self.round, pairs=wanted, votes=votes, given=given)
 
-    def _checked(self, answers: Mapping[str, str]) -> dict[str, Answer]:
-        names = [axis.name for axis in self.design.axes]
+    def _place(self, rater: str, number: int, pair: str) -> dict[str, Any]:
+        """Where a pair stood among what a rater was given, and which clip on the left.
+
+        Raises:
+            VivaceError: it was not given to them here.
+        """
+        session = self.sessions.get((rater, number))
+        for position, task in enumerate(() if session is None else session.tasks):
+            if task.pair == pair:
+                return {"left": task.left, "position": position}
+        raise VivaceError(
+            f"The pair {pair!r} was not given to {rater!r} here; import the votes into the study whose folder they had."
+        )
+
+    def _checked(self, pair: str, answers: Mapping[str, str]) -> dict[str, Answer]:
+        names = [axis.name for axis in self.design.asked(self._pairs[pair])]
         if set(answers) != set(names):
             raise VivaceError(f"The answers are for other axes than {', '.join(names)}; answer each of them.")
         checked: dict[str, Answer] = {}

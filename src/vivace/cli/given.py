@@ -1,0 +1,101 @@
+"""What is in the files that a request names, read and checked, as arguments of a pipeline's `plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vivace.cli.options import Request
+from vivace.errors import VivaceError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vivace.cli.files import GivenFile
+    from vivace.conditioning.voices import Recording
+
+
+def all_given(request: Request, model: Callable[[], Path]) -> dict[str, Any]:
+    """What is in a request's files, with voices as the user's own speaker encoder hears them, if there is one.
+
+    Args:
+        model: gives the folder of the request's model, where that matters.
+
+    Raises:
+        VivaceError: as `read_given`, or something that the model cannot take.
+    """
+    if request.references:
+        _check_references(model(), request.model)
+    given = read_given(request)
+    if request.speaker_encoder is not None:
+        given["voices"] = _hear(request.speaker_encoder, given["voices"], model())
+    return given
+
+
+def read_given(request: Request) -> dict[str, Any]:
+    """What is in a request's files, as arguments of a pipeline's `plan`.
+
+    Raises:
+        VivaceError: a file that is gone, has changed since the request was made, or is of another kind or damaged.
+    """
+    from vivace.media import read_clip, read_image
+    from vivace.timeline import MAX_SECONDS
+
+    paths = {name: file.check(name) for name, file in request.files().items()}
+    # No model makes more than this; a second more tells a file that is cut from one that fits.
+    most = 1.0 + (MAX_SECONDS if request.seconds is None else min(request.seconds, MAX_SECONDS))
+    given: dict[str, Any] = {}
+    if "image" in paths:
+        given["image"] = read_image(paths["image"])
+    if "audio" in paths:
+        given["audio"] = read_clip(paths["audio"], at_most=most, pictures=False)
+    if "video" in paths:
+        given["video"] = read_clip(paths["video"], at_most=most)
+    if "extend" in paths:
+        given["extend"] = read_clip(paths["extend"])
+    if request.references:
+        given["references"] = [read_image(file.check("reference")) for file in request.references]
+    if request.voices:
+        given["voices"] = _read_voices(request.voices)
+    elif "speaker_encoder" in paths:
+        raise VivaceError("A speaker encoder was given and no voice for it to hear; add --voice, or leave it out.")
+    return given
+
+
+def _check_references(folder: Path, name: str) -> None:
+    """Raises VivaceError for a model that no references can be shown to."""
+    from vivace.pipelines.capabilities import abilities_in
+    from vivace.pipelines.folder import read_index
+
+    if not hasattr(abilities_in(read_index(folder)), "most_references"):
+        raise VivaceError(
+            f"Model {name!r} takes no references; name an Alive model, or give its first picture with --image."
+        )
+
+
+def _read_voices(files: Sequence[GivenFile | None]) -> list[Recording | Tensor | None]:
+    """The recording or speaker vector in each file; the same one where a file is named twice."""
+    from vivace.conditioning.voices import read_voice
+
+    read = {file: read_voice(file.check("voice")) for file in dict.fromkeys(files) if file is not None}
+    return [None if file is None else read[file] for file in files]
+
+
+def _hear(encoder: GivenFile, voices: Sequence[Recording | Tensor | None], model: Path) -> list[Tensor | None]:
+    """The voices as vectors that the user's own speaker encoder makes of them.
+
+    Raises:
+        VivaceError: an encoder that cannot be used, or a model that comes with its own.
+    """
+    from vivace.conditioning.speaker_onnx import OnnxSpeakerEncoder
+    from vivace.conditioning.voices import Recording, speaker_vectors
+    from vivace.pipelines.folder import read_index
+
+    # A transformer knows no other vectors than those that it was trained with.
+    if (read_index(model).get("speaker_encoder") or [None])[0]:
+        raise VivaceError(f"Model {str(model)!r} has a speaker encoder of its own; leave --speaker-encoder out.")
+    found = OnnxSpeakerEncoder(encoder.check("speaker_encoder"))
+    return [
+        speaker_vectors(found, [voice], found.dim)[0] if isinstance(voice, Recording) else voice for voice in voices
+    ]
