@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,6 +76,16 @@ def test_there_and_back_keeps_every_bit(release: Release, tmp_path: Path, shard_
     back = load_file(tmp_path / "back.safetensors")
     assert back.keys() == release.state.keys()
     assert all(torch.equal(tensor, release.state[name]) for name, tensor in back.items())
+
+
+@pytest.mark.parametrize(("option", "what"), [("places", "tells tokens"), ("speakers_keep_text", "adds speakers")])
+def test_what_the_public_program_cannot_do_does_not_go_back(tmp_path: Path, option: str, what: str) -> None:
+    sizes: dict[str, Any] = {"video_channels": 4, "audio_channels": 8, "dim": 24, "ffn_dim": 32, "freq_dim": 16}
+    sizes |= {"num_heads": 2, "num_double_layers": 1, "num_single_layers": 1, "text_dim": 6, "speaker_dim": 5}
+    NavaTransformer(**sizes, **{option: True}).save_pretrained(tmp_path / "nava" / "transformer")
+    with pytest.raises(VivaceError, match=what):
+        restore_nava(tmp_path / "nava", tmp_path / "back.safetensors")
+    assert not (tmp_path / "back.safetensors").exists()
 
 
 def test_bf16_is_rounded_once_and_half_as_large(release: Release, tmp_path: Path) -> None:
