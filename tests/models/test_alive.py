@@ -40,6 +40,7 @@ def tiny(silent: bool = False, **changes: Any) -> AliveTransformer:
         "freq_dim": 16,
         "rope_theta": 100.0,
         "learned_positions": (2, 2, 2),
+        "audio_positions": 4,
     }
     model = AliveTransformer(**(config | changes)).eval()
     if not silent:
@@ -347,8 +348,12 @@ def test_a_saved_model_comes_back_under_its_short_name(tmp_path: Any) -> None:
     assert AliveTransformer.__module__ == "vivace"
     assert vivace.AliveTransformer is AliveTransformer
     again = AliveTransformer.from_pretrained(tmp_path).eval()
+    kept, back = model.state_dict(), again.state_dict()
+    assert kept.keys() == back.keys()
+    assert all(torch.equal(kept[name], back[name]) for name in kept)
+    # Where the weights lie in memory may change the last bit of a product.
     before, after = (m(x, both(TIMES), context(m)) for m in (model, again))
-    assert close(before, after, atol=0)
+    assert close(before, after, atol=5e-6)
 
 
 @pytest.mark.parametrize("how", ["weights", "autocast"])

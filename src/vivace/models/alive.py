@@ -242,17 +242,22 @@ class VideoTower(nn.Module):
         self.single_blocks = nn.ModuleList(SingleBlock(dim, heads, eps) for _ in range(config.num_single_layers))
         self.head = Head(dim, config.video_channels * math.prod(patch), eps)
 
-    def place(self, tokens: Tensor, grid: Grid) -> Tensor:
-        """Tokens plus the learned positions of their grid, which are stretched where the grid is larger."""
-        for axis, table in enumerate(self.positions):
-            rows = table[None, : grid[axis]].mT
-            if grid[axis] > len(table):
-                rows = F.interpolate(table[None].mT, size=grid[axis], mode="linear", align_corners=True)
-            shape = [1, 1, 1, -1]
-            shape[axis] = grid[axis]
-            added = rows[0].mT.reshape(shape).expand(*grid, -1).flatten(0, 2)
-            tokens = tokens + added.to(tokens.dtype)
-        return tokens
+
+def with_positions(tokens: Tensor, tables: Sequence[Tensor], grid: Sequence[int]) -> Tensor:
+    """Tokens of a grid in row-major order plus learned positions, whose tables are stretched where the grid is larger.
+
+    Args:
+        tables: one [length, dim] for each axis of the grid, or none at all.
+    """
+    for axis, table in enumerate(tables):
+        rows = table[None, : grid[axis]].mT
+        if grid[axis] > len(table):
+            rows = F.interpolate(table[None].mT, size=grid[axis], mode="linear", align_corners=True)
+        shape = [1] * len(grid) + [-1]
+        shape[axis] = grid[axis]
+        added = rows[0].mT.reshape(shape).expand(*grid, -1).flatten(0, -2)
+        tokens = tokens + added.to(tokens.dtype)
+    return tokens
 
 
 class AudioTower(nn.Module):
@@ -262,6 +267,8 @@ class AudioTower(nn.Module):
         super().__init__()
         dim, heads, count = config.audio_dim, config.audio_heads, config.num_audio_layers
         self.embedding = nn.Linear(config.audio_channels, dim)
+        sizes = [config.audio_positions] if config.audio_positions else []
+        self.positions = nn.ParameterList(torch.zeros(size, dim) for size in sizes)
         self.description_embedding = TextEmbedding(config.text_dims[:1], dim)
         self.speech_embedding = TextEmbedding([config.speech_dim or config.text_dims[0]], dim)
         self.time_embedding = TimeEmbedding(config.freq_dim, dim)
@@ -321,6 +328,8 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
             time between them.
         reference_gap, reference_step: latent frames from the clip's end to the first reference, and between references.
         learned_positions: lengths of learned tables for frames, rows and columns, or None for rotary positions alone.
+        audio_positions: length of a learned table for audio tokens, or 0 for rotary positions alone, as is published
+            (ours: of pure noise, relative positions tell no token whether it begins the clip).
         blank: value of each video channel where no condition is given (a black picture's latent); None is 0.
         estimate_gradient: whether the picture's loss reaches the audio tower through the estimated clean sound.
         trained_with: hashes of the codecs and the text encoder that it was trained with.
@@ -363,6 +372,7 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         reference_gap: int = 16,
         reference_step: int = 4,
         learned_positions: tuple[int, int, int] | None = (64, 64, 64),
+        audio_positions: int = 0,
         blank: tuple[float, ...] | None = None,
         estimate_gradient: bool = False,
         trained_with: dict[str, str] | None = None,
@@ -599,7 +609,7 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         condition = blank.expand_as(latents)
         if clip.condition is not None:
             condition = torch.where(mask.amax(1, keepdim=True) > 0, clip.condition.to(latents), condition)
-        tokens = tower.place(self._patches(latents, condition, mask.expand(shape)), grid)
+        tokens = with_positions(self._patches(latents, condition, mask.expand(shape)), [*tower.positions], grid)
 
         text = tokens.shape[0], context.text.shape[1]
         identity = torch.tensor([1.0, 0.0], device=tokens.device)
@@ -625,6 +635,7 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
     def _enter_audio(self, latents: Tensor, timesteps: Tensor) -> Side:
         config, tower = self.config, self.audio
         tokens = tower.embedding(latents.to(tower.embedding.weight.dtype))
+        tokens = with_positions(tokens, [*tower.positions], latents.shape[1:2])
         places = torch.arange(tokens.shape[1], device=tokens.device)
         rotation = time_rotation(places, config.audio_dim // config.audio_heads, config.rope_theta)
         time, now = embedded_time(tower.time_embedding, timesteps, tokens)

@@ -28,6 +28,7 @@ SIZES: dict[str, dict[str, Any]] = {
         # Clips have 13 or 25 latent frames and 50 or 100 audio tokens: at 10000 hardly any channel would turn.
         "rope_theta": 200.0,
         "time_theta": 1000.0,
-        "learned_positions": None,
+        "learned_positions": (32, 8, 8),
+        "audio_positions": 128,
     },
 }

@@ -22,7 +22,7 @@ from diffusers.models.attention import AttentionMixin
 from torch import Tensor, nn
 
 from vivace.errors import VivaceError
-from vivace.models.alive import AliveTransformer, VideoTower, grid_of, hiding
+from vivace.models.alive import AliveTransformer, VideoTower, grid_of, hiding, with_positions
 from vivace.models.alive_time import Time, embedded_time
 from vivace.models.layers import AffineLayerNorm, Patch, pad_to_patches, unpatchify
 from vivace.models.rotary import Grid, time_rotation, video_rotation
@@ -231,7 +231,7 @@ class AliveRefinerTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, Attenti
         mask = x.new_zeros(1).expand(len(x), config.mask_channels, *x.shape[2:])
         seen = torch.cat((x, blank, mask), dim=1).to(tower.embedding.weight.dtype)
         patch = cast(Patch, tuple(config.patch_size))
-        v = tower.place(tower.embedding(pad_to_patches(seen, patch)), grid)
+        v = with_positions(tower.embedding(pad_to_patches(seen, patch)), [*tower.positions], grid)
         time, _ = embedded_time(tower.time_embedding, cast(Tensor, timesteps.video), v, before=words)
 
         head_dim = config.dim // config.num_heads
