@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.perception.published.test_picture_networks import laion_folder
 from tests.tiny import tiny_pipeline, tiny_transformer
 
 from vivace.cli.main import main
@@ -35,6 +36,28 @@ def test_world_benchmark_of_a_model_folder(
     assert len(after) > len(before)
     assert main([*command[:-1], "--count", "2", "--preset", "aligned"]) == 2
     assert "another run" in capsys.readouterr().err
+
+
+def test_weights_measure_the_models_clips_and_the_true_ones(
+    long_reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clip").mkdir()
+    laion_folder(tmp_path / "clip")
+    command = ["evaluate", "world", "--model", str(long_reader), "--output", str(tmp_path / "run"), "--seconds", "1"]
+    command += ["--no-hand", "--no-camera", "--no-more", "--no-compare-alignment", "--steps", "1", "--count", "2"]
+    assert main([*command, "--weights", f"laion-aesthetic={tmp_path / 'clip'}", "--json"]) == 0
+    line = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert line["model"]["all"]["aesthetic_laion"] is not None
+    assert "sync_c" in line["skipped"]
+    assert "aesthetic_laion" not in line["skipped"]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    for condition in ("model", "truth"):
+        assert summary["groups"]["all"][condition]["aesthetic_laion"]["n"] == 2
+        assert len(list((tmp_path / "run" / "clips" / condition).glob("*.mp4"))) == 2
+    assert main(command) == 0
+    assert "Held-out scenes" in capsys.readouterr().out
+    assert main([*command, "--weights", "clip=nowhere"]) == 2
+    assert "unknown" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("task", ["ti2av", "t2a", "v2a", "extend"])

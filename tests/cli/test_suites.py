@@ -81,6 +81,10 @@ def test_clips_of_any_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "1 items." in capsys.readouterr().out
     assert main([*command, "--json"]) == 0
     assert last_line(capsys)["scores"]["sound_loudness"]["n"] == 1
+    (tmp_path / "talk").mkdir()
+    (tmp_path / "talk" / "a.json").write_text('{"said": ["abcd"], "heard": ["abce"]}')
+    assert main([*command, "--transcripts", str(tmp_path / "talk"), "--json"]) == 0
+    assert last_line(capsys)["scores"]["cp_cer"] == {"value": 0.25, "n": 1}
 
 
 def test_a_folder_with_gaps_needs_leave(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +107,7 @@ def test_a_folder_with_gaps_needs_leave(tmp_path: Path, capsys: pytest.CaptureFi
         (["clips", "--clips", "nowhere"], "no folder"),
         (["clips", "--clips", "."], "holds no clips"),
         (["alive-style", "--part", "sports"], "no part"),
+        (["alive-style", "--transcripts", "nowhere"], "check the path given for transcripts"),
         (["alive-style", "--model", "no-such-model"], "no-such-model"),
         (["alive-style", "--clips", "."], "holds no clip"),
         (["verse-bench", "--data", "nowhere"], "no folder"),

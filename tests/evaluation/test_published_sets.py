@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.perception.published.test_dino import tiny_dino
 from tests.perception.published.test_picture_networks import laion_folder, tiny_i3d
 from tests.perception.published.test_picture_quality import tiny_maniqa, tiny_musiq
 from tests.perception.published.test_sound_networks import dnsmos_folder, tiny_panns, tiny_passt, tiny_vggish
@@ -17,7 +18,7 @@ from vivace.evaluation.frechet import Moments, frechet_distance, frechet_of_sets
 from vivace.evaluation.metric import ItemMetric, Sample
 from vivace.evaluation.published import published_metrics
 from vivace.evaluation.published_metric import UNVERIFIED, pictures_of, sound_of
-from vivace.evaluation.published_pictures import score_metrics, video_distance_metrics
+from vivace.evaluation.published_pictures import identity_metrics, score_metrics, video_distance_metrics
 from vivace.evaluation.published_sound import dnsmos_metrics, panns_metrics, passt_metrics, vggish_metrics
 from vivace.evaluation.set_metric import SetMetric
 from vivace.media import Clip
@@ -123,6 +124,28 @@ def test_scores_of_pictures(tmp_path: Path) -> None:
     maniqa = score_metrics("maniqa", tiny_maniqa(tmp_path))[0]
     with pytest.raises(VivaceError, match="hold no crop"):
         maniqa.update(Sample("small", a_clip(0)))
+
+
+def test_identity_is_the_cosine_with_the_given_picture(tmp_path: Path) -> None:
+    given = a_clip(3)
+    assert given.frames is not None
+    still = Clip(np.repeat(given.frames[:1], 3, axis=0), given.fps, None, 16000)
+    for key in ("dinov3", "dinov2"):
+        network = tiny_dino(tmp_path / key, key)
+        metrics = identity_metrics(key, network)
+        assert tuple(metric.name for metric in metrics) == PUBLISHED[key].metrics
+        image = {"image": given.frames[0]}
+        lines = [metric.update(Sample("same", still, refs=image)) for metric in metrics]
+        assert [line["value"] for line in lines] == pytest.approx([1.0] * len(metrics))
+        found = measured(identity_metrics(key, network), [Sample("a", given, refs=image), Sample("b", given)])
+        (tokens, patches), (token, patch) = network(given.frames), network(given.frames[:1])
+        cosine = [
+            float(np.mean([row @ one / np.linalg.norm(row) / np.linalg.norm(one) for row in rows]))
+            for rows, (one,) in ((tokens, token), (patches, patch))
+        ]
+        due = {"id_dinov2": cosine[0]} if key == "dinov2" else {"id_cls": cosine[0], "id_verse_bench": cosine[1]}
+        assert {name: result.value for name, result in found.items()} == pytest.approx(due, rel=1e-5)
+        assert all(result.reasons == {"no image is given": 1} for result in found.values())
 
 
 def test_video_distances(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -87,9 +88,9 @@ def _evaluated(subjects: Sequence[str], folder: Path, split: str, count: int, se
                 "evaluate each with `vivace evaluate world --output`, and compare the folders."
             )
         found.append(f"{run}@{condition}" if condition else str(run))
-    alone = {"compare_alignment": False, "hand": False, "camera": False, "more": False}
     for run, model in runs.items():
-        evaluate_model(WorldAsked(model, split, count, run, seconds, **alone, keep_clips=True, as_json=quiet))
+        asked = WorldAsked(model, split, count, run, seconds, keep_clips=True, as_json=quiet)
+        evaluate_model(replace(asked, compare_alignment=False, hand=False, camera=False, more=False))
     return found
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from vivace.cli import suites
-from vivace.cli.options import DEFAULT_MODEL, parse_guides
+from vivace.cli.option_sets import takes
+from vivace.cli.options import DEFAULT_MODEL
+from vivace.cli.world_benchmark import WorldAsked, evaluate_model
 from vivace.errors import VivaceError
-
-if TYPE_CHECKING:
-    from vivace.evaluation.prompts import WorldItem
-    from vivace.evaluation.world import Generate, Progress
-    from vivace.media import Clip
-    from vivace.pipelines.capabilities import TaskName
-    from vivace.pipelines.clip_pipeline import ClipPipeline
 
 app = typer.Typer(
     name="evaluate",
@@ -33,7 +26,6 @@ app.command(epilog="Example: vivace evaluate seed-tts --data seedtts_testset --l
 app.command(epilog="Example: vivace evaluate javisbench --data JavisBench-mini.csv")(suites.javisbench)
 
 Model = Annotated[str, typer.Option(help="A shipped model or a model folder.")]
-Output = Annotated[Path | None, typer.Option(help="Results folder; named from the model when not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")]
 HEADLINES = (
     "av_event_f1_50ms",
@@ -55,106 +47,24 @@ TASK_HEADLINES = ("first_frame_psnr", "second_frame_psnr")
 
 
 @app.command(epilog="Example: vivace evaluate world --split val --count 32 --output results/val")
-def world(
-    model: Model = DEFAULT_MODEL,
-    split: Annotated[str, typer.Option(help="val to choose settings with, test to report.")] = "val",
-    count: Annotated[int, typer.Option(help="Prompts of held-out scenes; half are unseen combinations.")] = 128,
-    output: Output = None,
-    seconds: Annotated[float, typer.Option(help="Length of the clips.")] = 2.0,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None,
-    guide: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")] = None,
-    compare_alignment: Annotated[
-        bool, typer.Option(help="Also generate with alignment guidance switched off (or on at 1 where it is off).")
-    ] = True,
-    hand: Annotated[bool, typer.Option(help="Also the prompts written by hand.")] = True,
-    camera: Annotated[bool, typer.Option(help="Also scenes with a moving camera.")] = True,
-    task: Annotated[
-        str, typer.Option(help="t2av, ti2av, t2a, t2v, a2v, v2a or extend; what is given comes from true clips.")
-    ] = "t2av",
-    group: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Further prompts, such as talk-unseen or silence; repeat. All it knows."),
-    ] = None,
-    more: Annotated[bool, typer.Option(help="Further groups of prompts: talk, silence, ambience, ...")] = True,
-    batch: Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")] = 4,
-    keep_clips: Annotated[bool, typer.Option(help="Keep every clip made as MP4 in the results folder.")] = False,
-    as_json: Json = False,
-) -> None:
+@takes(WorldAsked)
+def world(options: WorldAsked) -> None:
     """Generate for held-out prompts and score what is seen and heard against what was asked for.
 
     Beside the model stand the true clips, their round trip through the codecs (ceiling), and the model's pictures with
     the sound of another clip (floor). An interrupted run goes on where it stopped. Writes items.jsonl, summary.json
     and summary.md.
     """
-    from vivace.cli.making import Models
-    from vivace.evaluation.codecs import round_trip
-    from vivace.evaluation.groups import check_groups, group_items, groups_of
-    from vivace.evaluation.ledger import Run
-    from vivace.evaluation.prompts import check_request, world_items
-    from vivace.evaluation.tasks import for_task, suits
-    from vivace.evaluation.world import evaluate_world
-    from vivace.media import write_clip
-    from vivace.sampling.presets import Preset
-
-    check_request(split, count)  # before a model is loaded
-    check_groups(group or ())
-    asked = _task(task)
-    guides = dict(parse_guides(guide or ()))
-    pipeline, model_hash = Models().load(model)
-    pipeline.abilities.check_task(asked)
-    settings: dict[str, Any] = {"seconds": seconds, "num_inference_steps": steps, "preset": preset, "guides": guides}
-    plan = pipeline.plan("a clip", **settings)
-    # A clip to be continued is as long again as what is added.
-    shape: dict[str, Any] = {"height": plan.height, "width": plan.width}
-    shape["seconds"] = 2 * seconds if asked == "extend" else seconds
-    groups = (group or groups_of(pipeline.abilities)) if more else ()
-    items = world_items(split, count, hand=hand, camera=camera, **shape)
-    items += group_items(split, groups, max(count // 2, 2), hand=hand, **shape)
-    items = [for_task(item, asked) for item in items if suits(item, asked)]
-    generators: dict[str, Generate] = {"model": _generator(pipeline, settings, asked)}
-    if compare_alignment and asked not in ("t2a", "t2v"):
-        meeting, off, on = ("align", 0.0, 1.0) if isinstance(plan.preset, Preset) else ("mutual", 1.0, 3.0)
-        scale = getattr(plan.preset, meeting)
-        aligned = scale is not None and (scale.video, scale.audio) != (off, off)
-        name, other = ("without alignment", off) if aligned else ("with alignment", on)
-        generators[name] = _generator(pipeline, settings | {"guides": guides | {meeting: other}}, asked)
-    run = Run(
-        model=model,
-        model_hash=model_hash,
-        split=split,
-        settings={
-            "seconds": float(plan.timeline.seconds),
-            "size": f"{plan.width}x{plan.height}",
-            "preset": plan.preset.model_dump(mode="json"),
-        }
-        | ({} if asked == "t2av" else {"task": asked}),
-    )
-    folder = output or Path("results") / f"{Path(model).name}-{split}{'' if asked == 't2av' else f'-{asked}'}"
-
-    def keep(condition: str, item: Any, clip: Clip) -> None:
-        name = folder / "clips" / condition.replace(" ", "-") / f"{item.id}.mp4"
-        write_clip(name, clip, {"title": item.prompt})
-
-    codecs = pipeline.vae, pipeline.audio_vae, pipeline.vocoder
-    with _progress(as_json) as progress:
-        summary = evaluate_world(
-            generators,
-            items,
-            folder,
-            run,
-            task=asked,
-            round_trip=lambda clip: round_trip(*codecs, clip),
-            batch=batch,
-            progress=progress,
-            keep=keep if keep_clips else None,
-        )
-    if as_json:
+    folder, summary = evaluate_model(options)
+    if options.as_json:
         model_scores = {
             name: {metric: conditions["model"][metric]["value"] for metric in _headlines(name, conditions)}
             for name, conditions in summary["groups"].items()
         }
-        print(json.dumps({"command": "evaluate world", "output": str(folder), "model": model_scores}))
+        line = {"command": "evaluate world", "output": str(folder), "model": model_scores}
+        if options.weights:
+            line["skipped"] = sorted({entry["metric"] for entry in summary["skipped"]})
+        print(json.dumps(line))
     else:
         _print_tables(summary["groups"], folder)
 
@@ -203,76 +113,21 @@ def _codec_parts(model: str, vae: Path | None, audio_vae: Path | None, vocoder: 
     return pipeline.vae, pipeline.audio_vae, pipeline.vocoder
 
 
-def _task(name: str) -> TaskName:
-    from vivace.pipelines.capabilities import TASKS
-
-    for task in TASKS:
-        if task == name:
-            return task
-    raise VivaceError(f"The task {name!r} is unknown; use one of {', '.join(TASKS)}.")
-
-
-def _generator(pipeline: ClipPipeline, settings: dict[str, Any], task: TaskName) -> Generate:
-    def generate(items: Sequence[WorldItem]) -> list[Clip]:
-        from vivace.evaluation.tasks import given
-        from vivace.media import Clip, peak_limited
-
-        things = [given(item, task) for item in items]
-        arguments: dict[str, Any] = {name: [thing[name] for thing in things] for name in things[0]}
-        if task in ("t2a", "t2v"):
-            arguments["modalities"] = "audio" if task == "t2a" else "video"
-        arguments |= _voices(pipeline, items)
-        seeds = [item.seed for item in items]
-        made: Any = pipeline([item.prompt for item in items], seed=seeds, **settings, **arguments)
-        sides = [[None] * len(items) if side is None else side for side in (made.frames, made.audio)]
-        return [
-            Clip(frames, made.fps, None if audio is None else peak_limited(audio), made.audio_sample_rate)
-            for frames, audio in zip(*sides, strict=True)
-        ]
-
-    return generate
-
-
-def _voices(pipeline: ClipPipeline, items: Sequence[WorldItem]) -> dict[str, Any]:
-    """A recording for every span of true scenes, where the model has voices."""
-    from vivace.conditioning.voices import recording
-    from vivace.evaluation.tasks import REFERENCE_RATE, references
-
-    spoken = [[recording(sound, REFERENCE_RATE) for sound in references(item)] for item in items]
-    if not pipeline.transformer.config.get("speaker_dim") or not any(spoken):
-        return {}
-    return {"voices": spoken}
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    """One bar for each condition on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), disable=quiet) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(condition: str, done: int, total: int) -> None:
-            if condition not in tasks:
-                tasks[condition] = bars.add_task(condition, total=total)
-            bars.update(tasks[condition], completed=done)
-
-        yield advance
-
-
 def _headlines(group: str, conditions: dict[str, dict[str, Any]]) -> list[str]:
     """The metrics that are shown of a group: of impacts and instruments the headlines, of others all with a value."""
     from vivace.evaluation.groups import GROUPS
+    from vivace.perception.published.weights import PUBLISHED
 
     model = conditions["model"]
+    valued = [
+        name
+        for name in model
+        if any(scores[name]["value"] is not None for scores in conditions.values() if name in scores)
+    ]
     if group in GROUPS:
-        return [
-            name for name in model if any(scores[name]["value"] is not None for scores in conditions.values() if scores)
-        ]
-    return [name for name in (*HEADLINES, *TASK_HEADLINES) if name in model]
+        return valued
+    published = {name for weights in PUBLISHED.values() for name in weights.metrics}
+    return [name for name in (*HEADLINES, *TASK_HEADLINES) if name in model] + [n for n in valued if n in published]
 
 
 def _print_tables(groups: dict[str, dict[str, dict[str, Any]]], folder: Path) -> None:

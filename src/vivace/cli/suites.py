@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vivace.cli.bars import bars
+from vivace.cli.option_sets import takes
 from vivace.cli.options import DEFAULT_MODEL, parse_guides
 from vivace.errors import VivaceError
 
@@ -20,62 +21,57 @@ if TYPE_CHECKING:
     from vivace.media import Clip
     from vivace.pipelines.clip_pipeline import ClipPipeline
 
-Model = Annotated[str, typer.Option(help="A shipped model or a model folder, which makes what is missing.")]
-Clips = Annotated[
-    Path | None, typer.Option(help="A folder with clips ID.mp4 that are there already; then no model is used.")
-]
 Data = Annotated[Path, typer.Option(help="The benchmark's own folder, as its authors give it.")]
-Output = Annotated[Path | None, typer.Option(help="Results folder; named from suite and model when not given.")]
-Weights = Annotated[
-    list[str] | None,
-    typer.Option(metavar="FILE.toml|KEY=PATH", help="Weights of published metrics that you have; repeat."),
-]
-Faces = Annotated[Path | None, typer.Option(help="A folder with face tracks ID.json of your detector, for Sync-C/D.")]
-AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Count missing clips as undefined and go on.")]
-Count = Annotated[int | None, typer.Option(min=1, help="The first so many items of each part; all when not given.")]
-Seconds = Annotated[float | None, typer.Option(help="Length of the clips; the model's when not given.")]
-Steps = Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")]
-PresetName = Annotated[str | None, typer.Option("--preset", help="Named steps, solver and guides of the model.")]
-Guide = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")]
-Batch = Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What all suites are asked alike; see the options of the same names."""
+class ClipsAsked:
+    """What is asked of clips that are there already; the options of `clips`, which all suites have too."""
 
-    model: str = DEFAULT_MODEL
-    clips: Path | None = None
-    output: Path | None = None
-    weights: Sequence[str] = ()
-    faces: Path | None = None
-    allow_missing: bool = False
-    count: int | None = None
-    seconds: float | None = None
-    steps: int | None = None
-    preset: str | None = None
-    guide: Sequence[str] = ()
-    batch: int = 4
-    as_json: bool = False
+    output: Annotated[Path | None, typer.Option(help="Results folder; named from suite and model when not given.")] = (
+        None
+    )
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE.toml|KEY=PATH", help="Weights of published metrics that you have; repeat."),
+    ] = None
+    faces: Annotated[
+        Path | None, typer.Option(help="A folder with face tracks ID.json of your detector, for Sync-C/D.")
+    ] = None
+    transcripts: Annotated[
+        Path | None, typer.Option(help="A folder with transcripts by speaker ID.json of your recogniser, for cpCER.")
+    ] = None
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Count missing clips as undefined and go on.")
+    ] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")] = False
 
 
+@dataclass(frozen=True)
+class SuiteAsked(ClipsAsked):
+    """What is asked of a suite, by options of the same names."""
+
+    model: Annotated[str, typer.Option(help="A shipped model or a model folder, which makes what is missing.")] = (
+        DEFAULT_MODEL
+    )
+    clips: Annotated[
+        Path | None, typer.Option(help="A folder with clips ID.mp4 that are there already; then no model is used.")
+    ] = None
+    count: Annotated[
+        int | None, typer.Option(min=1, help="The first so many items of each part; all when not given.")
+    ] = None
+    seconds: Annotated[float | None, typer.Option(help="Length of the clips; the model's when not given.")] = None
+    steps: Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")] = None
+    preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None
+    guide: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")] = None
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")] = 4
+
+
+@takes(SuiteAsked)
 def alive_style(
-    model: Model = DEFAULT_MODEL,
+    options: SuiteAsked,
     part: Annotated[str | None, typer.Option(help="general or character; both when not given.")] = None,
     language: Annotated[str | None, typer.Option(help="en or zh; both when not given.")] = None,
-    clips: Clips = None,
-    output: Output = None,
-    weights: Weights = None,
-    faces: Faces = None,
-    allow_missing: AllowMissing = False,
-    count: Count = None,
-    seconds: Seconds = None,
-    steps: Steps = None,
-    preset: PresetName = None,
-    guide: Guide = None,
-    batch: Batch = 4,
-    as_json: Json = False,
 ) -> None:
     """264 prompts as people write them and 90 of characters, in English and Chinese, with a profile of 22 dimensions.
 
@@ -83,198 +79,96 @@ def alive_style(
     """
     from vivace.evaluation.suites.alive_style import alive_style_suite
 
-    wanted = Wanted(
-        model,
-        clips,
-        output,
-        weights or (),
-        faces,
-        allow_missing,
-        count,
-        seconds,
-        steps,
-        preset,
-        guide or (),
-        batch,
-        as_json,
-    )
-    run_suite(alive_style_suite(part=part, language=language), wanted)
+    run_suite(alive_style_suite(part=part, language=language), options)
 
 
+@takes(SuiteAsked)
 def verse_bench(
+    options: SuiteAsked,
     data: Data,
     protocol: Annotated[str, typer.Option(help="official, nava or mova: whose figures are reported.")] = "official",
     prompts: Annotated[
         Path | None, typer.Option(help="A folder with set1.jsonl ... of rewritten prompts, such as NAVA's.")
     ] = None,
-    model: Model = DEFAULT_MODEL,
-    clips: Clips = None,
-    output: Output = None,
-    weights: Weights = None,
-    faces: Faces = None,
-    allow_missing: AllowMissing = False,
-    count: Count = None,
-    seconds: Seconds = None,
-    steps: Steps = None,
-    preset: PresetName = None,
-    guide: Guide = None,
-    batch: Batch = 4,
-    as_json: Json = False,
 ) -> None:
     """Verse-Bench: 600 pictures with prompts, by the benchmark's own protocol, NAVA's or MOVA's."""
     from vivace.evaluation.suites.verse_bench import verse_bench_suite
 
-    wanted = Wanted(
-        model,
-        clips,
-        output,
-        weights or (),
-        faces,
-        allow_missing,
-        count,
-        seconds,
-        steps,
-        preset,
-        guide or (),
-        batch,
-        as_json,
-    )
-    run_suite(verse_bench_suite(data, protocol, prompts), wanted)
+    run_suite(verse_bench_suite(data, protocol, prompts), options)
 
 
-def seed_tts(
-    data: Data,
-    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
-    model: Model = DEFAULT_MODEL,
-    clips: Clips = None,
-    output: Output = None,
-    weights: Weights = None,
-    faces: Faces = None,
-    allow_missing: AllowMissing = False,
-    count: Count = None,
-    seconds: Seconds = None,
-    steps: Steps = None,
-    preset: PresetName = None,
-    guide: Guide = None,
-    batch: Batch = 4,
-    as_json: Json = False,
-) -> None:
+@takes(SuiteAsked)
+def seed_tts(options: SuiteAsked, data: Data, language: Annotated[str, typer.Option(help="en or zh.")] = "en") -> None:
     """Seed-TTS: speech of a given voice and text, sound alone; word errors and similarity."""
     from vivace.evaluation.suites.seed_tts import seed_tts_suite
 
-    wanted = Wanted(
-        model,
-        clips,
-        output,
-        weights or (),
-        faces,
-        allow_missing,
-        count,
-        seconds,
-        steps,
-        preset,
-        guide or (),
-        batch,
-        as_json,
-    )
-    run_suite(seed_tts_suite(data, language), wanted)
+    run_suite(seed_tts_suite(data, language), options)
 
 
-def javisbench(
-    data: Data,
-    model: Model = DEFAULT_MODEL,
-    clips: Clips = None,
-    output: Output = None,
-    weights: Weights = None,
-    faces: Faces = None,
-    allow_missing: AllowMissing = False,
-    count: Count = None,
-    seconds: Seconds = None,
-    steps: Steps = None,
-    preset: PresetName = None,
-    guide: Guide = None,
-    batch: Batch = 4,
-    as_json: Json = False,
-) -> None:
+@takes(SuiteAsked)
+def javisbench(options: SuiteAsked, data: Data) -> None:
     """JavisBench: 10,140 captions, or the mini list of 1,000."""
     from vivace.evaluation.suites.javisbench import javisbench_suite
 
-    wanted = Wanted(
-        model,
-        clips,
-        output,
-        weights or (),
-        faces,
-        allow_missing,
-        count,
-        seconds,
-        steps,
-        preset,
-        guide or (),
-        batch,
-        as_json,
-    )
-    run_suite(javisbench_suite(data), wanted)
+    run_suite(javisbench_suite(data), options)
 
 
+@takes(ClipsAsked)
 def clips(
+    options: ClipsAsked,
     clips: Annotated[Path, typer.Option(help="A folder with clips of any origin.")],
     manifest: Annotated[
         Path | None, typer.Option(help="JSON lines that say what was asked for; without it all clips are measured.")
     ] = None,
-    output: Output = None,
-    weights: Weights = None,
-    faces: Faces = None,
-    allow_missing: AllowMissing = False,
-    as_json: Json = False,
 ) -> None:
     """Measure clips of any origin, without a model."""
     from vivace.evaluation.suites.folder import folder_suite
 
     suite, found = folder_suite(clips, manifest)
-    wanted = Wanted(
-        clips=clips, output=output, weights=weights or (), faces=faces, allow_missing=allow_missing, as_json=as_json
-    )
-    run_suite(suite, wanted, found)
+    run_suite(suite, SuiteAsked(**vars(options), clips=clips), found)
 
 
-def run_suite(suite: Suite, wanted: Wanted, found: dict[str, Path] | None = None) -> None:
+def run_suite(suite: Suite, asked: SuiteAsked, found: dict[str, Path] | None = None) -> None:
     """Run a suite and tell what came of it.
 
     Args:
-        found: its clips by id where they are known; else those in `wanted.clips`, or the model makes them.
+        found: its clips by id where they are known; else those in `asked.clips`, or the model makes them.
 
     Raises:
         VivaceError: bad input of any kind.
     """
     from vivace.evaluation.published import published_metrics
     from vivace.evaluation.quality_metrics import clip_metrics
-    from vivace.evaluation.suites.folder import clips_of, with_faces
+    from vivace.evaluation.speaker_transcripts import TRANSCRIPTS, speaker_transcript_metrics
+    from vivace.evaluation.suites.folder import clips_of, with_files
     from vivace.evaluation.suites.run import evaluate_suite
+    from vivace.evaluation.suites.suite import FACE_TRACKS
 
-    if wanted.count is not None:
-        suite = replace(suite, items=_first(suite.items, wanted.count))
-    if wanted.faces is not None:
-        suite = with_faces(suite, wanted.faces)
-    if wanted.clips is not None and found is None:
-        found = clips_of(suite, wanted.clips)
-    published, skipped = published_metrics(_named(wanted.weights))
-    model = None if wanted.clips is not None else _model_run(suite, wanted)
-    origin = Path(wanted.model).name if wanted.clips is None else wanted.clips.resolve().name
-    folder = wanted.output or Path("results") / f"{origin}-{suite.name}"
-    with _progress(wanted.as_json) as progress:
+    if asked.count is not None:
+        suite = replace(suite, items=_first(suite.items, asked.count))
+    if asked.faces is not None:
+        suite = with_files(suite, FACE_TRACKS, asked.faces)
+    if asked.transcripts is not None:
+        suite = with_files(suite, TRANSCRIPTS, asked.transcripts)
+    if asked.clips is not None and found is None:
+        found = clips_of(suite, asked.clips)
+    published, skipped = published_metrics(weights_named(asked.weights or ()))
+    model = None if asked.clips is not None else _model_run(suite, asked)
+    origin = Path(asked.model).name if asked.clips is None else asked.clips.resolve().name
+    folder = asked.output or Path("results") / f"{origin}-{suite.name}"
+    with bars(asked.as_json) as progress:
         summary = evaluate_suite(
             suite,
             folder,
-            [*clip_metrics(), *published],
+            [*clip_metrics(), *speaker_transcript_metrics(), *published],
             skipped,
             model=model,
             clips=found,
             source=origin,
-            allow_missing=wanted.allow_missing,
+            allow_missing=asked.allow_missing,
             progress=progress,
         )
-    if wanted.as_json:
+    if asked.as_json:
         scores = next(iter(summary["groups"]["all"].values()))
         line = {
             "command": f"evaluate {suite.name}",
@@ -289,15 +183,15 @@ def run_suite(suite: Suite, wanted: Wanted, found: dict[str, Path] | None = None
         _tell(summary, folder)
 
 
-def _named(weights: Sequence[str]) -> dict[str, Path]:
+def weights_named(weights: Sequence[str]) -> dict[str, Path]:
     """The weights that the user names; those named one by one go before those in files, later before earlier."""
     from vivace.perception.published.weights import named_weights
 
-    named: dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for entry in weights:
         if "=" not in entry:
-            named |= named_weights(Path(entry))
-    return named | named_weights(flags=[entry for entry in weights if "=" in entry])
+            found |= named_weights(Path(entry))
+    return found | named_weights(flags=[entry for entry in weights if "=" in entry])
 
 
 def _first(items: Sequence[SuiteItem], count: int) -> tuple[SuiteItem, ...]:
@@ -310,16 +204,16 @@ def _first(items: Sequence[SuiteItem], count: int) -> tuple[SuiteItem, ...]:
     return tuple(kept)
 
 
-def _model_run(suite: Suite, wanted: Wanted) -> ModelRun:
+def _model_run(suite: Suite, asked: SuiteAsked) -> ModelRun:
     from vivace.cli.making import Models
     from vivace.evaluation.suites.run import ModelRun
 
-    guides = dict(parse_guides(wanted.guide))
-    pipeline, model_hash = Models().load(wanted.model)
+    guides = dict(parse_guides(asked.guide or ()))
+    pipeline, model_hash = Models().load(asked.model)
     settings: dict[str, Any] = {
-        "seconds": wanted.seconds,
-        "num_inference_steps": wanted.steps,
-        "preset": wanted.preset,
+        "seconds": asked.seconds,
+        "num_inference_steps": asked.steps,
+        "preset": asked.preset,
         "guides": guides,
     }
     if suite.sides == "audio":
@@ -332,7 +226,7 @@ def _model_run(suite: Suite, wanted: Wanted) -> ModelRun:
         "first_frames": _shows_first_frames(pipeline) and any("image" in item.files for item in suite.items),
         "voices": bool(pipeline.transformer.config.get("speaker_dim")),
     }
-    return ModelRun(_maker(pipeline, settings), wanted.model, model_hash, told, wanted.batch)
+    return ModelRun(_maker(pipeline, settings), asked.model, model_hash, told, asked.batch)
 
 
 def _shows_first_frames(pipeline: ClipPipeline) -> bool:
@@ -368,25 +262,6 @@ def _maker(pipeline: ClipPipeline, settings: dict[str, Any]) -> MakeClips:
         ]
 
     return make
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """One bar for each thing that is done on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), disable=quiet) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
-
-        yield advance
 
 
 def _tell(summary: dict[str, Any], folder: Path) -> None:

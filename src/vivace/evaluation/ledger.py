@@ -15,6 +15,7 @@ from vivace.perception.percept import Percept, percept_from_json, percept_to_jso
 from vivace.perception.thresholds import fingerprint
 
 SCHEMA = 1
+PUBLISHED_FOLDER = "published"  # of a run: what published metrics measured, a ledger for each condition
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,7 @@ def _built(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
     """The metrics of one network with the weights at `path`; a network's libraries load only here."""
     if key in ("panns", "passt", "vggish", "dnsmos"):
         return _of_sound(key, path)
-    if key in ("laion-aesthetic", "aesthetic-v2-5", "i3d", "musiq", "maniqa"):
+    if key in ("laion-aesthetic", "aesthetic-v2-5", "i3d", "musiq", "maniqa", "dinov3", "dinov2"):
         return _of_pictures(key, path)
     if key == "synchformer":
         from vivace.evaluation.published_sync import desync_metrics
@@ -267,6 +267,11 @@ def _of_pictures(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
         from vivace.perception.published.i3d import VideoLogits
 
         return published_pictures.video_distance_metrics(VideoLogits(path))
+    if key in ("dinov3", "dinov2"):
+        from vivace.perception.published.dino import DinoTokens
+
+        network = DinoTokens(path, "dinov3" if key == "dinov3" else "dinov2")
+        return published_pictures.identity_metrics(key, network)
     if key in ("musiq", "maniqa"):
         from vivace.perception.published.picture_quality import ManiqaScores, MusiqScores
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vivace.evaluation.embedding_scores import cosines
 from vivace.evaluation.frechet import frechet_of_sets, kernel_distance
 from vivace.evaluation.metric import ItemMetric, Sample, Undefined, once_per_sample
 from vivace.evaluation.published_metric import item_metric, pictures_of, set_metric
@@ -12,6 +13,7 @@ from vivace.perception.published.weights import PUBLISHED
 
 if TYPE_CHECKING:
     from vivace.perception.published.aesthetic import AestheticPredictor
+    from vivace.perception.published.dino import DinoTokens
     from vivace.perception.published.i3d import VideoLogits
     from vivace.perception.published.picture_quality import ManiqaScores, MusiqScores
 
@@ -20,6 +22,26 @@ def score_metrics(key: str, network: AestheticPredictor | MusiqScores | ManiqaSc
     """The mean score of all pictures of a clip: aesthetic ones about 1 to 10, MUSIQ 0 to 100, MANIQA about 0 to 1."""
     (name,) = PUBLISHED[key].metrics
     return [item_metric(key, name, lambda sample: float(network(pictures_of(sample.clip)).mean()), ("pictures",))]
+
+
+def identity_metrics(key: str, network: DinoTokens) -> list[ItemMetric | SetMetric]:
+    """The mean cosine of a clip's pictures with the one that was given (the reference `image`).
+
+    By the class token, as is usual, and for "dinov3" also by the token that Verse-Bench's ID takes, a patch.
+    """
+
+    def find(sample: Sample) -> tuple[float, float]:
+        seen, given = network(pictures_of(sample.clip)), network(sample.refs["image"][None])
+        by_class, by_patch = (float(cosines(rows, true).mean()) for rows, true in zip(seen, given, strict=True))
+        return by_class, by_patch
+
+    found, needs = once_per_sample(find), ("pictures", "ref:image")
+    if key == "dinov2":
+        return [item_metric(key, "id_dinov2", lambda sample: found(sample)[0], needs)]
+    return [
+        item_metric(key, "id_verse_bench", lambda sample: found(sample)[1], needs),
+        item_metric(key, "id_cls", lambda sample: found(sample)[0], needs),
+    ]
 
 
 def video_distance_metrics(network: VideoLogits) -> list[ItemMetric | SetMetric]:

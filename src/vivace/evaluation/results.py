@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
+from vivace.evaluation.ledger import PUBLISHED_FOLDER
 
 # What a run was measured by; what was measured (model, steps, guides, size) may differ between runs.
 _MEASURED_BY = ("suite", "protocol", "schema", "split", "task", "perception", "seconds")
@@ -101,11 +102,22 @@ def read_results(folder: Path) -> Results:
                 before = rows.get(key, {})
                 same = row.get("sha256") is not None and row.get("sha256") == before.get("sha256")
                 rows[key] = {**row, "metrics": {**(before["metrics"] if same else {}), **row["metrics"]}}
+        _add_published(folder, rows)
         if not isinstance(found["groups"], dict):
             raise TypeError("groups is not a table")
     except (ValueError, KeyError, TypeError) as error:
         raise VivaceError(f"The results in {folder} are damaged ({error}); run the evaluation again.") from error
     return Results(folder, found, rows)
+
+
+def _add_published(folder: Path, rows: dict[tuple[str, str], Mapping[str, Any]]) -> None:
+    """What published metrics measured of the world's clips, which has ledgers of its own."""
+    for path in sorted((folder / PUBLISHED_FOLDER).glob("*/items.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            key = str(row["condition"]), str(row["id"])
+            if key in rows:
+                rows[key] = {**rows[key], "metrics": {**rows[key]["metrics"], **row["metrics"]}}
 
 
 def prompts_hash(rows: Mapping[str, Mapping[str, Any]]) -> str:

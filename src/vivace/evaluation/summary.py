@@ -7,19 +7,25 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vivace.evaluation.ledger import Run
 from vivace.evaluation.metric import Result
+from vivace.evaluation.published_metric import UNVERIFIED
 from vivace.evaluation.statistics import DRAWS, SEED
 from vivace.media import replacing
 from vivace.perception.thresholds import thresholds
+
+if TYPE_CHECKING:
+    from vivace.evaluation.published import Skipped
 
 TRUTH, CEILING, FLOOR = "truth", "ceiling", "floor"
 Results = Mapping[str, Mapping[str, Mapping[str, Result]]]  # group -> condition -> metric -> result
 
 
-def write_summary(folder: Path, run: Run, results: Results, generators: Sequence[str]) -> dict[str, Any]:
+def write_summary(
+    folder: Path, run: Run, results: Results, generators: Sequence[str], skipped: Sequence[Skipped] = ()
+) -> dict[str, Any]:
     """Write both files and return what summary.json holds.
 
     Args:
@@ -27,6 +33,7 @@ def write_summary(folder: Path, run: Run, results: Results, generators: Sequence
         run: what was run.
         results: group -> condition -> metric name -> result.
         generators: conditions in which a model made the clips, the shipped settings first.
+        skipped: published metrics that were asked for and cannot be measured.
     """
     summary: dict[str, Any] = run.to_json() | {
         "environment": environment(),
@@ -41,11 +48,12 @@ def write_summary(folder: Path, run: Run, results: Results, generators: Sequence
             for group, conditions in results.items()
         },
         "normalised": {group: _normalised(conditions, generators) for group, conditions in results.items()},
+        "skipped": [entry.to_json() for entry in skipped],
     }
     with replacing(folder / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     with replacing(folder / "summary.md") as path:
-        path.write_text(_markdown(run, results, generators), encoding="utf-8")
+        path.write_text(_markdown(run, results, generators, skipped), encoding="utf-8")
     return summary
 
 
@@ -70,7 +78,7 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine()} | {n: version(n) for n in names}
 
 
-def _markdown(run: Run, results: Results, generators: Sequence[str]) -> str:
+def _markdown(run: Run, results: Results, generators: Sequence[str], skipped: Sequence[Skipped]) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in run.settings.items())
     lines = [
         f"# World benchmark: {run.model}, {run.split} prompts",
@@ -89,13 +97,23 @@ def _markdown(run: Run, results: Results, generators: Sequence[str]) -> str:
         for metric, row in zip(metrics, rows, strict=True):
             if any(cell != "-" for cell in row):
                 lines.append(f"| {metric}{_unit(conditions, columns, metric)} | {' | '.join(row)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *skipped_lines([entry.to_json() for entry in skipped])]) + "\n"
+
+
+def skipped_lines(skipped: Sequence[Mapping[str, str]]) -> list[str]:
+    """A section in Markdown that says of each skipped metric what it needs; nothing where none is skipped."""
+    reasons: dict[str, list[str]] = {}
+    for entry in skipped:
+        reasons.setdefault(entry["reason"], []).append(entry["metric"])
+    entries = [f"- {', '.join(metrics)}: {reason}" for reason, metrics in reasons.items()]
+    return ["", "## Skipped", "", *entries] if entries else []
 
 
 def _unit(conditions: Mapping[str, Mapping[str, Result]], columns: Sequence[str], metric: str) -> str:
     result = next(conditions[name][metric] for name in columns if metric in conditions[name])
     arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[result.direction]
-    return f" ({result.unit}){arrow}" if result.unit else arrow
+    trust = f" [{result.version}]" if UNVERIFIED in result.version else ""
+    return (f" ({result.unit}){arrow}" if result.unit else arrow) + trust
 
 
 def _cell(result: Result | None) -> str:

@@ -7,12 +7,14 @@ Beside the model's own figures stand, for the same metrics: the true clips, thei
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.attributes import attribute_metrics
 from vivace.evaluation.groups import GROUPS, metrics_of, senses
+from vivace.evaluation.kept_clips import KeptClips
 from vivace.evaluation.ledger import Ledger, Run
 from vivace.evaluation.metric import ItemMetric, Result, Sample
 from vivace.evaluation.prompts import WorldItem, true_clip
@@ -22,6 +24,7 @@ from vivace.evaluation.report.strips import save_strip, strip_path
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, write_summary
 from vivace.evaluation.sync import sync_metrics
 from vivace.evaluation.tasks import judged, measured, task_metrics
+from vivace.evaluation.world_published import Published, measure_published
 from vivace.media import Clip
 from vivace.perception.percept import Percept
 from vivace.pipelines.capabilities import TaskName
@@ -71,7 +74,8 @@ def evaluate_world(
     round_trip: RoundTrip | None = None,
     batch: int = 1,
     progress: Progress | None = None,
-    keep: Callable[[str, WorldItem, Clip], None] | None = None,
+    clips: KeptClips | None = None,
+    published: Published | None = None,
 ) -> dict[str, Any]:
     """Generate, detect, score; writes items.jsonl and strips/ while it runs, and summary.json, summary.md and
     report.html at its end.
@@ -85,52 +89,88 @@ def evaluate_world(
         round_trip: a clip through the codecs, for the ceiling; None leaves the ceiling out.
         batch: clips per call of a generator.
         progress: called with (condition, done, total) after each clip.
-        keep: called with (condition, item, clip) for each clip made.
+        clips: keeps every clip, the true ones too; of a run that has not kept them so far they are made again.
+        published: metrics by the user's weights, which measure the clips that are kept, the model's and the true ones.
 
     Returns:
         The summary as it is written to summary.json.
 
     Raises:
-        VivaceError: the folder holds another run.
+        VivaceError: the folder holds another run, or `published` without `clips`.
     """
-    ledger = Ledger(output, run)
-
-    def record(condition: str, item: WorldItem, clip: Clip) -> None:
-        if condition in generators:
-            save_strip(strip_path(output, condition, item.id), clip)  # before its line: a line has its strip
-        figures = measured(clip, item, task)
-        percept = senses(item.group)(judged(clip, item, task))
-        ledger.add(condition, item, percept, item_metrics(item, percept), figures)
-        if keep is not None:
-            keep(condition, item, clip)
-        if progress is not None:
-            progress(condition, sum(ledger.has(condition, other) for other in items), len(items))
-
+    if published is not None and clips is None:
+        raise VivaceError("Published metrics read the clips that a run keeps; keep them.")
+    recording = _Recording(output, Ledger(output, run), items, task, frozenset(generators), clips, progress)
     for condition, generate in generators.items():
-        for group in _batches([item for item in items if not ledger.has(condition, item)], batch):
+        for group in _batches([item for item in items if recording.is_due(condition, item)], batch):
             for item, clip in zip(group, generate(group), strict=True):
-                record(condition, item, clip)
+                recording.record(condition, item, clip)
     for item in items:
         wanted = [] if item.scene is None else [TRUTH] if round_trip is None else [TRUTH, CEILING]
-        needed = [condition for condition in wanted if not ledger.has(condition, item)]
+        needed = [condition for condition in wanted if recording.is_due(condition, item)]
         if needed:
             clip = true_clip(item)
             for condition in needed:
-                record(condition, item, clip if condition == TRUTH or round_trip is None else round_trip(clip))
+                shown = clip if condition == TRUTH or round_trip is None else round_trip(clip)
+                recording.record(condition, item, shown)
+    results = _results(recording.ledger, items, tuple(generators), task)
+    if published is not None and clips is not None:
+        found = measure_published(output, items, tuple(generators), clips, published.metrics, progress)
+        for name, conditions in results.items():
+            ids = {item.id for item in items if _is_of(item, name)}
+            for condition, of_clips in found.items():
+                conditions[condition] |= of_clips.results(ids)
+    skipped = () if published is None else published.skipped
+    summary = write_summary(output, run, results, tuple(generators), skipped)
+    write_report(output)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """Takes clips as they are made: keeps them where that is asked for, and looks at and listens to each once."""
+
+    output: Path
+    ledger: Ledger
+    items: Sequence[WorldItem]
+    task: TaskName
+    generators: frozenset[str]
+    clips: KeptClips | None
+    progress: Progress | None
+
+    def is_due(self, condition: str, item: WorldItem) -> bool:
+        unkept = self.clips is not None and self.clips.find(condition, item) is None
+        return unkept or not self.ledger.has(condition, item)
+
+    def record(self, condition: str, item: WorldItem, clip: Clip) -> None:
+        if self.clips is not None:
+            self.clips.keep(condition, item, clip)
+        if not self.ledger.has(condition, item):
+            if condition in self.generators:
+                save_strip(strip_path(self.output, condition, item.id), clip)  # before its line: a line has its strip
+            figures = measured(clip, item, self.task)
+            percept = senses(item.group)(judged(clip, item, self.task))
+            self.ledger.add(condition, item, percept, item_metrics(item, percept), figures)
+        if self.progress is not None:
+            done = sum(not self.is_due(condition, other) for other in self.items)
+            self.progress(condition, done, len(self.items))
+
+
+def _results(
+    ledger: Ledger, items: Sequence[WorldItem], generators: Sequence[str], task: TaskName
+) -> dict[str, dict[str, dict[str, Result]]]:
+    """Group -> condition -> metric -> result, of everything that the ledger holds."""
     voices = voice_refs(items)
     conditions = {name: _samples(ledger, name, items, voices, task) for name in (*generators, TRUTH, CEILING)}
     if generators:
-        conditions[FLOOR] = swapped(items, conditions[next(iter(generators))])
-    results = {
+        conditions[FLOOR] = swapped(items, conditions[generators[0]])
+    return {
         group: {
             name: score_samples(_of_group(samples, items, group), [*metrics_of(group), *task_metrics(task)])
             for name, samples in conditions.items()
         }
         for group in ("all", *sorted({item.group for item in items}))
     }
-    summary = write_summary(output, run, results, tuple(generators))
-    write_report(output)
-    return summary
 
 
 def _batches(items: Sequence[WorldItem], size: int) -> Iterator[list[WorldItem]]:
@@ -190,7 +230,10 @@ def _samples(
 
 
 def _of_group(samples: Mapping[str, Sample], items: Sequence[WorldItem], group: str) -> list[Sample]:
+    return [samples[item.id] for item in items if _is_of(item, group) and item.id in samples]
+
+
+def _is_of(item: WorldItem, group: str) -> bool:
     # "all" is one set for model, ceiling and truth: prompts written by hand have no true clip, and a moving background
     # misleads detectors.
-    inside = [item for item in items if item.group == group or (group == "all" and item.group in ("seen", "unseen"))]
-    return [samples[item.id] for item in inside if item.id in samples]
+    return item.group == group or (group == "all" and item.group in ("seen", "unseen"))

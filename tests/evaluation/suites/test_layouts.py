@@ -7,6 +7,7 @@ import pytest
 
 from vivace.errors import VivaceError
 from vivace.evaluation.quality_metrics import clip_metrics
+from vivace.evaluation.speaker_transcripts import speaker_transcript_metrics
 from vivace.evaluation.suites.javisbench import COLUMNS as JAVISBENCH
 from vivace.evaluation.suites.javisbench import javisbench_suite
 from vivace.evaluation.suites.seed_tts import COLUMNS as SEED_TTS
@@ -87,14 +88,16 @@ def test_what_is_no_verse_bench_is_refused(tmp_path: Path) -> None:
 
 def test_columns_name_metrics_that_exist_and_twins_that_exist() -> None:
     known = {metric.name for metric in clip_metrics()} | {name for w in PUBLISHED.values() for name in w.metrics}
+    known |= {metric.name for metric in speaker_transcript_metrics()}
     for columns in (*COLUMNS.values(), *SEED_TTS.values(), JAVISBENCH):
         names = [column.name for column in columns]
         assert len(set(names)) == len(names)
         for column in columns:
-            assert column.metric is None or column.metric in known
+            assert set(column.metrics) <= known
+            assert (column.made_of is None) == (not column.metrics)
             assert column.twin is None or column.twin in names
     quirks = {column.twin for column in COLUMNS["official"] if column.twin}
-    assert quirks == {"ID", "WER", "LSE-C", "AV-A"}
+    assert quirks == {"AS", "ID", "WER", "LSE-C", "AV-A"}
 
 
 def test_seed_tts_lists_of_every_length(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from vivace.errors import VivaceError
 from vivace.evaluation.metric import ItemMetric, Sample, Undefined
 from vivace.evaluation.quality_metrics import clip_metrics
 from vivace.evaluation.set_metric import Features, SetMetric
-from vivace.evaluation.suites.folder import clips_of, folder_suite, with_faces
+from vivace.evaluation.suites.folder import clips_of, folder_suite, with_files
 from vivace.evaluation.suites.run import ModelRun, evaluate_suite
 from vivace.evaluation.suites.suite import Column, Suite, SuiteItem
 from vivace.media import Clip, write_clip
@@ -205,11 +205,11 @@ def test_face_tracks_may_come_later(tmp_path: Path) -> None:
     assert without["groups"]["all"]["clips"]["faces"]["n"] == 0
     tracks.mkdir()
     (tracks / "x.json").write_text(json.dumps([{"first": 0, "boxes": [[1, 2, 9, 12]] * 12}]))
-    later = evaluate_suite(with_faces(suite, tracks), tmp_path / "out", [faces()], clips=found)
+    later = evaluate_suite(with_files(suite, "face_tracks", tracks), tmp_path / "out", [faces()], clips=found)
     assert later["groups"]["all"]["clips"]["faces"]["value"] == 1.0
     (tracks / "x.json").write_text('[{"first": 0, "boxes": [1, 2]}]')
     with pytest.raises(VivaceError, match="four numbers"):
-        with_faces(suite, tracks).items[0].refs()
+        with_files(suite, "face_tracks", tracks).items[0].refs()
 
 
 def test_clips_are_found_by_their_items(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_metric_of_sets_keeps_its_features_and_goes_on(tmp_path: Path) -> None
     # Of one clip alone there is no set.
     assert first["groups"]["b"]["model"]["spread"]["value"] is None
     assert (tmp_path / "features" / "spread" / "a" / "2.safetensors").is_file()
-    entry = lines(tmp_path)[0]["metrics"]["spread"]  # type: ignore[index, call-overload]
+    entry = lines(tmp_path)[0]["metrics"]["spread"]  # type: ignore[index]
     assert entry == {"features": "features/spread/a/0.safetensors", "version": "1"}
     again = evaluate_suite(a_suite(4), tmp_path, [loud(), a_set_metric(calls)], model=Maker().run())
     assert again["groups"] == first["groups"]

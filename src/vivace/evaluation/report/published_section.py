@@ -9,8 +9,8 @@ from vivace.evaluation.published_rows import table_rows
 from vivace.evaluation.report.page import escape, fold, section, table
 
 NOTE = (
-    "As printed by their authors, and not measured here. A figure of yours may stand beside them only where its adapter "
-    "has been verified on the public weights; nothing is ranked."
+    "As printed by their authors, and not measured here. A figure of yours may stand beside them only where its "
+    "adapter has been verified on the public weights; nothing is ranked."
 )
 
 

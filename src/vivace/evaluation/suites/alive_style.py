@@ -31,8 +31,8 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "body_and_face": (),
     },
     "visual aesthetic": {
-        "composition": (),
-        "clarity": ("picture_sharpness",),
+        "composition": ("aesthetic_v2_5", "aesthetic_laion"),
+        "clarity": ("picture_sharpness", "musiq", "maniqa"),
         "realism": (),
         "light_and_colour": ("picture_contrast", "picture_crushed", "picture_blown"),
     },
@@ -43,9 +43,9 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "count_and_relations": (),
     },
     "audio quality": {
-        "cleanliness": ("sound_clipped", "sound_floor", "audiobox_pq"),
+        "cleanliness": ("sound_clipped", "sound_floor", "audiobox_pq", "dnsmos_bak"),
         "timbre": ("audiobox_ce",),
-        "pronunciation": ("wer_plain", "cer"),
+        "pronunciation": ("wer_plain", "cer", "dnsmos_sig"),
         "emotion": (),
     },
     "audio prompt following": {

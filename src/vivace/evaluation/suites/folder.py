@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.evaluation.suites.suite import FACE_TRACKS, SOUND_REFERENCES, VIDEO_REFERENCE, Suite, SuiteItem
+from vivace.evaluation.speaker_transcripts import TRANSCRIPTS
+from vivace.evaluation.suites.suite import (
+    FACE_TRACKS,
+    IMAGE_REFERENCE,
+    SOUND_REFERENCES,
+    VIDEO_REFERENCE,
+    Suite,
+    SuiteItem,
+)
 
 # In the order in which one is taken where an item has several: pictures with sound before sound alone.
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".wav", ".flac", ".mp3", ".m4a", ".ogg")
 TEXTS = ("said", "audio_prompt")
-_FILES = (*SOUND_REFERENCES, VIDEO_REFERENCE, FACE_TRACKS)
+_FILES = (*SOUND_REFERENCES, VIDEO_REFERENCE, IMAGE_REFERENCE, FACE_TRACKS, TRANSCRIPTS)
 _KEYS = {"id", "clip", "group", "prompt", "language", *TEXTS, *_FILES}
 
 
@@ -50,18 +58,21 @@ def clips_of(suite: Suite, folder: Path) -> dict[str, Path]:
     return found
 
 
-def with_faces(suite: Suite, folder: Path) -> Suite:
-    """The suite with the face tracks `ID.json` of a folder, for the items that have one.
+def with_files(suite: Suite, name: str, folder: Path) -> Suite:
+    """The suite with a reference `ID.json` from a folder, for the items that have one.
+
+    Args:
+        name: of the reference, "face_tracks" or "transcripts".
 
     Raises:
         VivaceError: no folder.
     """
     if not folder.is_dir():
-        raise VivaceError(f"There is no folder {str(folder)!r}; check the path given to --faces.")
+        raise VivaceError(f"There is no folder {str(folder)!r}; check the path given for {name.replace('_', ' ')}.")
     items = []
     for item in suite.items:
         path = folder / f"{item.id}.json"
-        items.append(replace(item, files={**item.files, FACE_TRACKS: path}) if path.is_file() else item)
+        items.append(replace(item, files={**item.files, name: path}) if path.is_file() else item)
     return replace(suite, items=tuple(items))
 
 
@@ -71,7 +82,7 @@ def folder_suite(folder: Path, manifest: Path | None = None) -> tuple[Suite, dic
     Args:
         manifest: JSON lines; of each the keys are `id`, and optionally `clip` (path from the folder; the id's clip
             where it is not given), `group`, `prompt`, `language`, `said`, `audio_prompt`, and `voice`, `sound`,
-            `video`, `face_tracks` (paths from the manifest's folder).
+            `video`, `image`, `face_tracks`, `transcripts` (paths from the manifest's folder).
 
     Raises:
         VivaceError: no clips; a manifest that cannot be read, with an unknown key, without an id or with one twice.

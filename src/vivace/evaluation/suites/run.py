@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.evaluation.metric import Sample, Undefined
 from vivace.evaluation.published import Skipped
 from vivace.evaluation.report.run_report import write_report
-from vivace.evaluation.set_metric import SetMetric
-from vivace.evaluation.suites.ledger import Outcome, SuiteLedger, SuiteMetric, file_digest
+from vivace.evaluation.suites.ledger import SuiteLedger, SuiteMetric
+from vivace.evaluation.suites.measuring import CUT, UNREADABLE, Progress, measure_clips, outcomes_of
 from vivace.evaluation.suites.suite import Suite, SuiteItem
 from vivace.evaluation.suites.summary import Counted, write_suite_summary
-from vivace.media import Clip, read_clip, write_clip
+from vivace.media import Clip, write_clip
 
-LONGEST = 60.0  # seconds of a clip that are measured; what is longer is cut, and told
-MISSING = "the clip is missing"
-UNREADABLE, CUT = "unreadable", "cut"
 _SHOWN = 3
 
 MakeClips = Callable[[Sequence[SuiteItem]], list[Clip]]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -84,21 +79,13 @@ def evaluate_suite(
         ledger = SuiteLedger(output, identity)  # before anything is generated
         found, failed = _made(suite, output, model, progress)
         missing = _missing(suite, found, failed, allow_missing)
-    for number, item in enumerate(suite.items):
-        if item.id in found:
-            digest = file_digest(found[item.id])
-            due = ledger.due(item, digest, metrics)
-            if due:
-                clip, notes = _read(found[item.id])
-                ledger.add(item, condition, found[item.id].name, digest, _measured(item, clip, due, ledger), notes)
-        if progress is not None:
-            progress("measuring", number + 1, len(suite.items))
+    measure_clips(suite.items, found, condition, metrics, ledger, progress)
     noted = {item.id: ledger.notes(item) for item in suite.items if item.id in found}
     unreadable = {name: notes[UNREADABLE] for name, notes in noted.items() if UNREADABLE in notes}
     cut = [name for name, notes in noted.items() if CUT in notes]
     counted = Counted(missing=missing, failed=failed, unreadable=unreadable, cut=cut)
-    outcomes_of = {metric.name: _all_outcomes(suite, ledger, metric, set(missing)) for metric in metrics}
-    summary = write_suite_summary(output, suite, identity, condition, metrics, outcomes_of, skipped, counted)
+    outcomes = {metric.name: outcomes_of(suite.items, metric, ledger, set(missing)) for metric in metrics}
+    summary = write_suite_summary(output, suite, identity, condition, metrics, outcomes, skipped, counted)
     write_report(output)
     return summary
 
@@ -155,44 +142,6 @@ def _one_by_one(items: list[SuiteItem], make: MakeClips, failed: dict[str, str])
             return
     for item in items:
         yield from _one_by_one([item], make, failed)
-
-
-def _read(path: Path) -> tuple[Clip | None, dict[str, str]]:
-    """The clip, None where it cannot be read; and what is to be noted of it."""
-    try:
-        clip = read_clip(path, at_most=LONGEST + 1.0)
-    except VivaceError as error:
-        return None, {UNREADABLE: str(error)}
-    if clip.seconds <= LONGEST:
-        return clip, {}
-    return read_clip(path, at_most=LONGEST), {CUT: f"to {LONGEST:g} s"}
-
-
-def _measured(
-    item: SuiteItem, clip: Clip | None, metrics: Sequence[SuiteMetric], ledger: SuiteLedger
-) -> dict[str, dict[str, Any]]:
-    """The metrics' parts of the clip's line of items.jsonl; features of sets are written beside it."""
-    sample = None if clip is None else Sample(id=item.id, clip=clip, prompt=item.prompt, refs=item.refs())
-    lines: dict[str, dict[str, Any]] = {}
-    for metric in metrics:
-        try:
-            outcome: Any = Undefined("the clip cannot be read") if sample is None else metric.outcome(sample)
-        except VivaceError as error:
-            outcome = Undefined(str(error))
-        if isinstance(outcome, Undefined):
-            line: dict[str, Any] = {"undefined": outcome.reason}
-        else:
-            line = ledger.keep(item, metric, outcome) if isinstance(metric, SetMetric) else metric.line(outcome)
-        lines[metric.name] = {**line, "version": metric.version}
-    return lines
-
-
-def _all_outcomes(suite: Suite, ledger: SuiteLedger, metric: SuiteMetric, missing: set[str]) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
-    for item in suite.items:
-        found = None if item.id in missing else ledger.get(item, metric)
-        outcomes[item.id] = Undefined(MISSING) if found is None else found
-    return outcomes
 
 
 def _some(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from vivace.errors import VivaceError
-from vivace.media import read_clip
+from vivace.evaluation.speaker_transcripts import TRANSCRIPTS, read_transcripts
+from vivace.media import read_clip, read_image
 
 # Names under which published metrics look for a reference (`vivace.evaluation.published`), and how it is read.
 SOUND_REFERENCES = ("voice", "sound")
-VIDEO_REFERENCE, FACE_TRACKS = "video", "face_tracks"
+VIDEO_REFERENCE, IMAGE_REFERENCE, FACE_TRACKS = "video", "image", "face_tracks"
 LONGEST_REFERENCE = 60.0  # seconds of a true clip that are read
 
 Pooling = Literal["items", "sets"]
@@ -33,7 +34,7 @@ class SuiteItem:
         seed: for generation. language: "en", "zh" or "".
         texts: references in words: "said", "audio_prompt".
         files: references in files: "voice" and "sound" (sounds), "video" (the true clip), "image" (the first picture),
-            "face_tracks".
+            "face_tracks", "transcripts".
         tags: dimensions that it probes.
         seconds: the length that is asked for; None is the run's.
     """
@@ -49,7 +50,7 @@ class SuiteItem:
     seconds: float | None = None
 
     def refs(self) -> dict[str, Any]:
-        """What `Sample.refs` holds for metrics; sounds, true clips and face tracks are read.
+        """What `Sample.refs` holds for metrics; sounds, true clips, pictures and face tracks are read.
 
         Raises:
             VivaceError: a reference that cannot be read.
@@ -58,8 +59,12 @@ class SuiteItem:
         found |= {name: read_clip(self.files[name], pictures=False) for name in SOUND_REFERENCES if name in self.files}
         if VIDEO_REFERENCE in self.files:
             found[VIDEO_REFERENCE] = read_clip(self.files[VIDEO_REFERENCE], at_most=LONGEST_REFERENCE)
+        if IMAGE_REFERENCE in self.files:
+            found[IMAGE_REFERENCE] = read_image(self.files[IMAGE_REFERENCE])
         if FACE_TRACKS in self.files:
             found[FACE_TRACKS] = read_face_tracks(self.files[FACE_TRACKS])
+        if TRANSCRIPTS in self.files:
+            found[TRANSCRIPTS] = read_transcripts(self.files[TRANSCRIPTS])
         return found
 
 
@@ -95,6 +100,8 @@ class Column:
         name: as published, such as "LSE-C"; a corrected twin has a name of its own.
         metric: ours that gives it; None where vivace has no adapter of its network.
         groups: parts of the suite that count; empty for all.
+        terms: metrics and their weights, for a figure that is a sum of several, item by item; undefined for an item
+            that lacks one of them.
         pooling: "items": over all items; "sets": the mean of the parts' values.
         rule: what must be known to read it: its definition where it is special, and what ours does not share.
         twin: the column that it is a correction of.
@@ -106,6 +113,17 @@ class Column:
     pooling: Pooling = "items"
     rule: str = ""
     twin: str | None = None
+    terms: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All metrics that the figure is made of."""
+        return tuple(name for name, _ in self.terms) or (() if self.metric is None else (self.metric,))
+
+    @property
+    def made_of(self) -> str | None:
+        """`metrics` in words; None where there are none."""
+        return " + ".join(f"{weight:.3g} {name}" for name, weight in self.terms) or self.metric
 
 
 @dataclass(frozen=True)
@@ -117,6 +135,7 @@ class Suite:
         note: where the items come from and what differs from the original, one or two sentences.
         items: in order.
         columns: figures as published; empty where nothing is.
+        overall: figures that a benchmark makes of its columns, by the columns as the summary has them.
         dimensions: tag -> our metrics that stand for it; an empty tuple is "human only".
         sides: which sides a clip has.
 
@@ -129,6 +148,7 @@ class Suite:
     note: str
     items: Sequence[SuiteItem]
     columns: Sequence[Column] = ()
+    overall: Callable[[Mapping[str, Mapping[str, Any]]], dict[str, dict[str, Any]]] | None = None
     dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sides: Literal["both", "audio"] = "both"
 

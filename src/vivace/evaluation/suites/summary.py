@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from vivace.evaluation.metric import Result
+from vivace.evaluation.metric import ItemMetric, Result, Sample, Undefined
 from vivace.evaluation.published import Skipped
+from vivace.evaluation.published_rows import table_rows, tables_of
 from vivace.evaluation.statistics import DRAWS, SEED
 from vivace.evaluation.suites.ledger import SCHEMA, Outcome, SuiteMetric
 from vivace.evaluation.suites.suite import Column, Suite
-from vivace.evaluation.summary import environment
+from vivace.evaluation.summary import environment, skipped_lines
 from vivace.media import replacing
 
 ALL = "all"
@@ -49,7 +50,7 @@ def write_suite_summary(
     by_name = {metric.name: metric for metric in metrics}
 
     def pooled(metric: str, ids: Sequence[str]) -> Result:
-        return _pooled(by_name[metric], {name: outcomes[metric][name] for name in ids})
+        return pooled_result(by_name[metric], {name: outcomes[metric][name] for name in ids})
 
     groups = {ALL: [item.id for item in suite.items]}
     if len({item.group for item in suite.items}) > 1:
@@ -57,7 +58,9 @@ def write_suite_summary(
             groups.setdefault(item.group, []).append(item.id)
     results = {group: {name: pooled(name, ids) for name in by_name} for group, ids in groups.items()}
     members = {item.id: item.group for item in suite.items}
-    columns = {column.name: _column(column, members, by_name, pooled, skipped) for column in suite.columns}
+    columns = {column.name: _column(column, members, by_name, outcomes, skipped) for column in suite.columns}
+    if suite.overall is not None:
+        columns |= suite.overall(columns)
     dimensions = {}
     for name, proxies in suite.dimensions.items():
         ids = [item.id for item in suite.items if name in item.tags]
@@ -86,6 +89,7 @@ def write_suite_summary(
         "columns": columns,
         "dimensions": dimensions,
         "skipped": [entry.to_json() for entry in skipped],
+        "published_rows": [table.to_json() for table in tables_of(suite.protocol)],
     }
     with replacing(folder / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -94,33 +98,75 @@ def write_suite_summary(
     return summary
 
 
-def _pooled(metric: SuiteMetric, outcomes: Mapping[str, Outcome]) -> Result:
+def pooled_result(metric: SuiteMetric, outcomes: Mapping[str, Outcome]) -> Result:
+    """The metric over these outcomes alone, by item; the metric itself is left as it is."""
     part: Any = metric.fresh()  # an outcome is of the form that its metric gave
     for name, outcome in outcomes.items():
         part.add(name, outcome)
-    return part.compute()
+    result: Result = part.compute()
+    return result
 
 
 def _column(
     column: Column,
     members: Mapping[str, str],
     by_name: Mapping[str, SuiteMetric],
-    pooled: Any,
+    outcomes: Mapping[str, Mapping[str, Outcome]],
     skipped: Sequence[Skipped],
 ) -> dict[str, Any]:
     """A published figure: value, n, what it is made of, and why it is none."""
-    told: dict[str, Any] = {"metric": column.metric, "pooling": column.pooling, "rule": column.rule}
+    told: dict[str, Any] = {"metric": column.made_of, "pooling": column.pooling, "rule": column.rule}
     told |= {"groups": list(column.groups), "twin_of": column.twin, "value": None, "n": 0}
-    if column.metric is None or column.metric not in by_name:
-        return told | _not_measured(column.metric, skipped)
+    lacking = next((name for name in column.metrics if name not in by_name), None)
+    if lacking is not None or not column.metrics:
+        return told | _not_measured(lacking, skipped)
+    metric, found = _summed(column, members, by_name, outcomes) if column.terms else _of(column, by_name, outcomes)
     parts = column.groups or tuple(dict.fromkeys(members.values()))
     ids = {part: [name for name, group in members.items() if group == part] for part in parts}
     if column.pooling == "items":
-        result = pooled(column.metric, [name for part in parts for name in ids[part]])
+        result = pooled_result(metric, {name: found[name] for part in parts for name in ids[part]})
         return told | {key: result.to_json()[key] for key in ("value", "ci_low", "ci_high", "n", "reasons", "version")}
-    means = [result for part in parts if (result := pooled(column.metric, ids[part])).value is not None]
-    values = [result.value for result in means if result.value is not None]
-    return told | {"value": fmean(values) if values else None, "n": sum(result.n for result in means)}
+    results = [pooled_result(metric, {name: found[name] for name in ids[part]}) for part in parts]
+    values = [result.value for result in results if result.value is not None]
+    return told | {
+        "value": fmean(values) if values else None,
+        "n": sum(result.n for result in results),
+        "version": metric.version,
+    }
+
+
+def _of(
+    column: Column, by_name: Mapping[str, SuiteMetric], outcomes: Mapping[str, Mapping[str, Outcome]]
+) -> tuple[SuiteMetric, Mapping[str, Outcome]]:
+    (name,) = column.metrics
+    return by_name[name], outcomes[name]
+
+
+def _summed(
+    column: Column,
+    items: Iterable[str],
+    by_name: Mapping[str, SuiteMetric],
+    outcomes: Mapping[str, Mapping[str, Outcome]],
+) -> tuple[ItemMetric, dict[str, Outcome]]:
+    """A column's sum of metrics as a metric of its own, and what it gives for each item."""
+
+    def add(sample: Sample) -> list[float] | Undefined:
+        return [sum(weight * sample.refs[name] for name, weight in column.terms), 1.0]
+
+    metric = ItemMetric(
+        column.name,
+        add,
+        direction=by_name[column.metrics[0]].direction,
+        requires=[f"ref:{name}" for name in column.metrics],
+        version="; ".join(sorted({by_name[name].version for name in column.metrics})),
+    )
+
+    def value(name: str, item: str) -> float | None:
+        part, outcome = by_name[name], outcomes[name][item]
+        return part.line(outcome)["value"] if isinstance(part, ItemMetric) and isinstance(outcome, list) else None
+
+    values = {item: {name: value(name, item) for name in column.metrics} for item in items}
+    return metric, {item: metric.outcome(Sample(item, refs=refs)) for item, refs in values.items()}
 
 
 def _not_measured(metric: str | None, skipped: Sequence[Skipped]) -> dict[str, Any]:
@@ -149,6 +195,10 @@ def _markdown(summary: Mapping[str, Any], results: Mapping[str, Mapping[str, Res
                 lines.append(f"| {name} | {dimension['n_prompts']} | {HUMAN_ONLY} | - |")
             for proxy, figure in dimension["proxies"].items():
                 lines.append(f"| {name} | {dimension['n_prompts']} | {proxy} | {_value(figure)} |")
+    for table in summary["published_rows"]:
+        lines += ["", "## Published by others", "", f"{table['source']}. {table['note']}".strip(), ""]
+        lines += [f"| model | {' | '.join(table['figures'])} |", f"|---|{'---|' * len(table['figures'])}"]
+        lines += [f"| {' | '.join(cells)} |" for cells in table_rows(table)]
     names = list(results)
     lines += ["", "## All metrics", "", f"| metric | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
     for metric, result in results[ALL].items():
@@ -157,12 +207,7 @@ def _markdown(summary: Mapping[str, Any], results: Mapping[str, Mapping[str, Res
         version = f" [{result.version}]" if "unverified" in result.version else ""
         cells = [_value(results[group][metric].to_json()) for group in names]
         lines.append(f"| {metric}{unit}{arrow}{version} | {' | '.join(cells)} |")
-    if summary["skipped"]:
-        lines += ["", "## Skipped", ""]
-        reasons: dict[str, list[str]] = {}
-        for entry in summary["skipped"]:
-            reasons.setdefault(entry["reason"], []).append(entry["metric"])
-        lines += [f"- {', '.join(entries)}: {reason}" for reason, entries in reasons.items()]
+    lines += skipped_lines(summary["skipped"])
     for what in ("failed", "unreadable"):
         if counted[what]:
             lines += ["", f"## {what.capitalize()}", ""]

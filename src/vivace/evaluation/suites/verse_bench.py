@@ -15,6 +15,7 @@ from typing import Any
 from vivace.errors import VivaceError
 from vivace.evaluation.suites.folder import read_json_lines
 from vivace.evaluation.suites.suite import Column, Suite, SuiteItem
+from vivace.evaluation.suites.verse_bench_overall import overall_score
 
 SETS = ("set1", "set2", "set3")
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp")
@@ -22,6 +23,7 @@ _SIDE, _HEARD = ("set1", "set2"), "heard by Whisper here and by SenseVoiceSmall 
 _PAIR = "|e1 - e2|² + (sd1 - sd2)² of each pair of CLAP vectors, 0 to 4; no Fréchet distance"
 _FACES = "faces are those of your detector (--faces)"
 _ENDS = "of the first and the last 4.8 s here; which part the benchmark takes is not stated"
+_AS = (("aesthetic_v2_5", 1 / 30), ("musiq", 1 / 300), ("maniqa", 1 / 3))
 _TWICE = (
     Column("WER", "wer_verse_bench", rule=f"mean of utterances, punctuation kept as part of words; {_HEARD}"),
     Column("WER_norm", "wer_plain", rule=f"without punctuation, Chinese by characters; {_HEARD}", twin="WER"),
@@ -32,12 +34,16 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             "AS: aesthetic",
             "aesthetic_v2_5",
             pooling="sets",
-            rule="AS is the mean of this / 10, MUSIQ / 100 and MANIQA",
+            rule="a part of AS",
         ),
-        Column("AS: MUSIQ", "musiq", pooling="sets"),
+        Column("AS: MUSIQ", "musiq", pooling="sets", rule="a part of AS"),
         Column("AS: MANIQA", "maniqa", pooling="sets", rule="20 crops of each picture, unseeded there and seeded here"),
-        Column("ID", None, rule="DINOv3's token -2, a patch at the picture's end"),
-        Column("ID_cls", None, rule="DINOv3's class token", twin="ID"),
+        Column(
+            "AS", None, terms=_AS, pooling="sets", rule="a clip's aesthetic / 10, MUSIQ / 100 and MANIQA, their mean"
+        ),
+        Column("AS_items", None, terms=_AS, rule="over all clips alike, whichever set they are of", twin="AS"),
+        Column("ID", "id_verse_bench", rule="DINOv3's token -2, a patch at the picture's end"),
+        Column("ID_cls", "id_cls", rule="DINOv3's class token", twin="ID"),
         Column("FD", "clap_pair_sqdist", groups=("set2",), rule=_PAIR),
         Column("KL", "kl_verse_bench", groups=("set2",), rule="PaSST, 1e-6 inside the logarithm of the generated side"),
         Column("CS", "clap_score", groups=_SIDE),
@@ -57,7 +63,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Sync-C", "sync_c", rule=f"which pipeline NAVA used is not stated; {_FACES}"),
         Column("Sync-D", "sync_d", rule=f"least mean distance over shifts; {_FACES}"),
         Column("IB", "ib_score"),
-        Column("Video quality", None, rule="(AS + ID) / 2, by its form"),
+        Column(
+            "Video quality",
+            None,
+            terms=(*((name, weight / 2) for name, weight in _AS), ("id_verse_bench", 0.5)),
+            pooling="sets",
+            rule="(AS + ID) / 2, by its form; pooled as AS is",
+        ),
         *_TWICE,
         Column("PQ", "audiobox_pq", groups=_SIDE),
         Column("FD", "clap_pair_sqdist", groups=("set2",), rule=f"by its scale {_PAIR}"),
@@ -75,7 +87,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             groups=("set3",),
             rule="mean over all 31 shifts, as the benchmark's wrapper returns it (about 13 where LSE-D is about 8)",
         ),
-        Column("cpCER", None, rule="27 clips of several speakers; needs a transcript by speaker"),
+        Column(
+            "cpCER", "cp_cer", rule="27 clips there; transcripts by speaker are yours (--transcripts); mean of clips"
+        ),
         Column("AV-Align", "av_align_mova", rule="one to one within a frame, over our onsets and flow"),
         Column("CLAP", "clap_score"),
     ),
@@ -118,7 +132,8 @@ def verse_bench_suite(folder: Path, protocol: str = "official", prompts: Path | 
         ", put together for us from picture, sound and speech." if prompts is None else ", rewritten by somebody else."
     )
     tag = f"verse-bench-{protocol}" + ("" if prompts is None else "-rewritten")
-    return Suite("verse-bench", tag, note, tuple(items), columns=COLUMNS[protocol])
+    overall = overall_score if protocol == "official" else None
+    return Suite("verse-bench", tag, note, tuple(items), columns=COLUMNS[protocol], overall=overall)
 
 
 def _plain(name: str) -> str:
