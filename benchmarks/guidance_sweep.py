@@ -1,0 +1,192 @@
+"""What each scale of guidance does to sync, words, voice, picture and sound: small multiples with intervals.
+
+    python -m benchmarks.guidance_sweep [--model nano-nava] [--point text.video=1,2,3,4]... [--count 64] [--split val]
+        [--talk talk-unseen] [--seconds 2] [--steps N] [--preset NAME] [--batch 4] [--output FOLDER]
+
+One scale is changed at a time, all others stay those of the preset, and prompts, seeds and noise are the same at every
+point. A run that was interrupted goes on with the same command, and further points are added to a folder. Writes
+sweep.png and sweep.json, which also holds every point's difference to the preset, prompt by prompt, with interval:
+whether alignment guidance improves sync says `align.*` at `av_event_f1_75ms`. Where a model has no voices, the
+measures of speech and the scale of timbre are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks.measured_points import MEASURES, Measured, generator, measure_points, prompts
+from benchmarks.panels import Panel, draw_panels
+
+from vivace.cli.making import Models
+from vivace.errors import VivaceError
+from vivace.evaluation.ledger import Run
+from vivace.evaluation.report.charts import Point
+from vivace.evaluation.summary import TRUTH
+from vivace.media import replacing, write_png
+from vivace.pipelines.nava import NavaPipeline
+from vivace.sampling.guidance import check_scale
+from vivace.sampling.presets import Preset
+
+PRESET = "preset"
+SCALES: dict[str, tuple[float, ...]] = {
+    "text.video": (1.0, 1.5, 2.0, 3.0, 4.0),
+    "text.audio": (1.0, 1.5, 2.0, 3.0, 4.0),
+    "align.video": (0.0, 0.5, 1.0, 2.0),
+    "align.audio": (0.0, 0.5, 1.0, 2.0),
+    "timbre": (0.0, 0.5, 1.0, 2.0),
+}
+
+
+def parse_points(words: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """NAME=1,2,3, one or several.
+
+    Raises:
+        VivaceError: an unknown guide, or values that are no scales.
+    """
+    found = {}
+    for word in words:
+        name, _, values = word.partition("=")
+        if name not in SCALES:
+            raise VivaceError(f"Guide {name!r} is unknown; use one of {', '.join(SCALES)}.")
+        try:
+            scales = tuple(sorted({float(value) for value in values.split(",")}))
+        except ValueError:
+            raise VivaceError(f"Point {word!r} is not of the form {name}=1,2,3; write numbers.") from None
+        for scale in scales:
+            check_scale(name, scale)
+        found[name] = scales
+    return found
+
+
+def scale_in(preset: Preset, guide: str) -> float:
+    """What a preset has for a guide; 0 where the branch is off."""
+    name, _, side = guide.partition(".")
+    scale = getattr(preset, name)
+    return 0.0 if scale is None else float(getattr(scale, side) if side else scale)
+
+
+def names_of(preset: Preset, scales: Mapping[str, Sequence[float]]) -> dict[tuple[str, float], str]:
+    """The point of every guide and scale; those that the preset has itself are one point."""
+    return {
+        (guide, scale): PRESET if scale == scale_in(preset, guide) else f"{guide}={scale:g}"
+        for guide, values in scales.items()
+        for scale in sorted({*values, scale_in(preset, guide)})
+    }
+
+
+def sweep(
+    pipeline: NavaPipeline,
+    scales: Mapping[str, Sequence[float]],
+    output: Path,
+    identity: tuple[str, str],
+    *,
+    split: str = "val",
+    count: int = 64,
+    talk: str = "talk-unseen",
+    batch: int = 4,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Measure every point; writes sweep.json and sweep.png, and returns what the former holds.
+
+    Args:
+        scales: guide -> values. identity: the model's name and hash. settings: of the pipeline's plan, such as
+            "seconds", "num_inference_steps" and "preset".
+    """
+    plan = pipeline.plan("a clip", **settings)
+    preset = plan.preset
+    assert isinstance(preset, Preset)
+    if not pipeline.transformer.config.speaker_dim:
+        scales = {guide: values for guide, values in scales.items() if guide != "timbre"}
+    names = names_of(preset, scales)
+    makers = {PRESET: generator(pipeline, **settings)}
+    for (guide, scale), name in names.items():
+        if name != PRESET:
+            makers[name] = generator(pipeline, **settings, guides={guide: scale})
+    length = float(plan.timeline.seconds)
+    items = prompts(pipeline, split, count, talk, seconds=length, height=plan.height, width=plan.width)
+    chosen = {"seconds": length, "size": f"{plan.width}x{plan.height}", "preset": preset.model_dump(mode="json")}
+    found = measure_points(makers, items, output, Run(*identity, split, chosen), batch=batch)
+    report = {
+        "model": identity[0],
+        "split": split,
+        "prompts": len(items),
+        "preset": chosen["preset"],
+        "scales": {guide: {f"{scale:g}": names[guide, scale] for g, scale in names if g == guide} for guide in scales},
+        "points": found.to_json(),
+        "differences_to_preset": found.differences(PRESET),
+    }
+    with replacing(output / "sweep.json") as path:
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    write_png(output / "sweep.png", picture(found, names, f"{identity[0]}: one scale of guidance at a time"))
+    return report
+
+
+def picture(found: Measured, names: Mapping[tuple[str, float], str], heading: str) -> Any:
+    """A row for every measure, a column for every guide. uint8 [H, W, 3]"""
+    rows: list[list[Panel | None]] = []
+    for measure in MEASURES:
+        row: list[Panel | None] = []
+        for guide in dict.fromkeys(guide for guide, _ in names):
+            line = [
+                Point(scale, found.figures[name][measure.metric])
+                for (own, scale), name in names.items()
+                if own == guide and measure.metric in found.figures[name]
+            ]
+            truth = found.figures[TRUTH].get(measure.metric)
+            reference = None if truth is None else truth.value
+            row.append(Panel(f"{measure.title} by {guide}", {guide: line}, reference) if line else None)
+        if any(row):
+            rows.append(row)
+    return draw_panels(heading, rows, "Bands: 95 % bootstrap intervals over prompts. Dashed: true clips.")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="nano-nava")
+    parser.add_argument("--point", action="append", default=[], metavar="GUIDE=1,2,3", help="instead of all; repeat")
+    parser.add_argument("--count", type=int, default=64, help="prompts of scenes, and as many of talk")
+    parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument("--talk", default="talk-unseen", help="group of talking prompts")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--preset")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("results/guidance"))
+    asked = parser.parse_args(words)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    scales = parse_points(asked.point) or SCALES
+    pipeline, model_hash = Models().load(asked.model)
+    if not isinstance(pipeline, NavaPipeline):
+        raise SystemExit(f"{asked.model} is no NAVA model, whose guides these are.")
+    report = sweep(
+        pipeline,
+        scales,
+        asked.output,
+        (asked.model, model_hash),
+        split=asked.split,
+        count=asked.count,
+        talk=asked.talk,
+        batch=asked.batch,
+        seconds=asked.seconds,
+        num_inference_steps=asked.steps,
+        preset=asked.preset,
+    )
+    for point, metrics in report["differences_to_preset"].items():
+        gap = metrics.get("av_event_f1_75ms")
+        if gap is not None:
+            print(f"{point}: AV events {gap['mean']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}], n {gap['n']}")
+    print(asked.output / "sweep.png")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except VivaceError as error:
+        raise SystemExit(str(error)) from None

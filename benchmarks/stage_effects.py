@@ -1,0 +1,199 @@
+"""What a training does over its steps: sync, words, voice, picture and sound at every kept checkpoint, and its losses.
+
+    python -m benchmarks.stage_effects recipes/nano-nava/8-export-all.toml [--run FOLDER] [--step 500]... [--count 64]
+        [--split val] [--talk talk-unseen] [--seconds 2] [--batch 4] [--output FOLDER]
+
+Takes the recipe that exports a run of the unit "joint" (for its codecs and settings) and the checkpoints that the run
+has kept: those at multiples of `loop.milestone_every`, and the newest two. Prompts, seeds and noise are the same at
+every one. A run that was interrupted goes on with the same command, and later checkpoints are added to the folder.
+Writes stages.png and stages.json; grey lines stand where a stage of the training ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks.measured_points import MEASURES, generator, measure_points, prompts
+from benchmarks.panels import Panel, draw_panels
+
+from vivace.errors import VivaceError
+from vivace.evaluation.ledger import Run, whole_rows
+from vivace.evaluation.prompts import WorldItem
+from vivace.evaluation.report.charts import Estimate, Point
+from vivace.evaluation.summary import TRUTH
+from vivace.evaluation.world import Generate
+from vivace.media import Clip, replacing, write_png
+from vivace.pipelines.nava import NavaPipeline
+from vivace.training.export import ExportRecipe, read_recipe, run_export
+from vivace.training.joint import JointRecipe
+from vivace.training.recipe import load_recipe
+
+COLUMNS = 4
+
+
+def kept_steps(run: Path) -> list[int]:
+    """The steps of a run's complete checkpoints, in order.
+
+    Raises:
+        VivaceError: there is none.
+    """
+    found = sorted(path.parent.name for path in (run / "checkpoints").glob("step-*/state.json"))
+    if not found:
+        raise VivaceError(f"Run {str(run)!r} has kept no checkpoint; train it with loop.milestone_every above 0.")
+    return [int(name.removeprefix("step-")) for name in found]
+
+
+def name_of(step: int) -> str:
+    return f"step {step}"
+
+
+def exported(recipe: ExportRecipe, step: int) -> NavaPipeline:
+    """The model as it was at a step, with averaged weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "model"
+        run_export(recipe.model_copy(update={"step": step, "output": output, "records": {}}), output)
+        pipeline = NavaPipeline.from_pretrained(output)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def at_step(recipe: ExportRecipe, step: int) -> Generate:
+    """Clips by the model of a step, which is exported when the first is asked for."""
+    made: list[Generate] = []
+
+    def generate(items: Sequence[WorldItem]) -> list[Clip]:
+        if not made:
+            made.append(generator(exported(recipe, step), seconds=float(items[0].timeline.seconds)))
+        return made[0](items)
+
+    return generate
+
+
+def held_out(run: Path) -> dict[str, list[Point]]:
+    """The held-out losses of each side over the steps; those of tasks as "TASK video" and "TASK audio"."""
+    lines: dict[str, list[Point]] = {}
+    for row in whole_rows(run / "metrics.jsonl"):
+        for name, value in row.items():
+            place, _, side = name.removeprefix("val/").rpartition("/")
+            if name.startswith("val/") and side in ("video", "audio"):
+                point = Point(float(row["step"] + 1), Estimate(value, None, None, 1))
+                lines.setdefault(f"{place} {side}".strip(), []).append(point)
+    return lines
+
+
+def stage_effects(
+    recipe: ExportRecipe,
+    output: Path,
+    *,
+    steps: Sequence[int] = (),
+    split: str = "val",
+    count: int = 64,
+    talk: str = "talk-unseen",
+    seconds: float = 2.0,
+    batch: int = 4,
+) -> dict[str, Any]:
+    """Measure every step (all kept ones when none is named); writes stages.json and stages.png, returns the former.
+
+    Raises:
+        VivaceError: no such checkpoint, or a run of another unit.
+    """
+    trained = read_recipe(recipe.run)
+    if trained.unit != "joint":
+        raise VivaceError(f"Run {str(recipe.run)!r} is of the unit {trained.unit!r}; name one of the unit 'joint'.")
+    steps = sorted(steps) or kept_steps(recipe.run)
+    first = exported(recipe, steps[0])
+    plan = first.plan("a clip", seconds=seconds)
+    items = prompts(first, split, count, talk, seconds=seconds, height=plan.height, width=plan.width)
+    identity = hashlib.sha256((recipe.run / "recipe.json").read_bytes()).hexdigest()
+    chosen = {"seconds": float(plan.timeline.seconds), "preset": plan.preset.model_dump(mode="json")}
+    makers = {name_of(step): at_step(recipe, step) for step in steps}
+    found = measure_points(makers, items, output, Run(recipe.run.name, identity, split, chosen), batch=batch)
+    ends = list(accumulate(stage.steps for stage in trained.stages))
+    report = {
+        "run": recipe.run.name,
+        "split": split,
+        "prompts": len(items),
+        "stages": [{"name": stage.name, "ends": end} for stage, end in zip(trained.stages, ends, strict=True)],
+        "steps": steps,
+        "points": found.to_json(),
+        "differences_to_first": found.differences(name_of(steps[0])),
+    }
+    with replacing(output / "stages.json") as path:
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    panels = [
+        Panel(measure.title, {"": line}, _truth(found.figures[TRUTH], measure.metric), _inside(ends, steps))
+        for measure in MEASURES
+        if (
+            line := [
+                Point(step, found.figures[name_of(step)][measure.metric])
+                for step in steps
+                if measure.metric in found.figures[name_of(step)]
+            ]
+        )
+    ]
+    panels += loss_panels(held_out(recipe.run), trained, ends)
+    rows: list[list[Panel | None]] = [list(panels[at : at + COLUMNS]) for at in range(0, len(panels), COLUMNS)]
+    foot = "Bands: 95 % bootstrap intervals over prompts. Dashed: true clips. Grey: a stage ends."
+    write_png(output / "stages.png", draw_panels(f"{recipe.run.name}: over the steps of its training", rows, foot))
+    return report
+
+
+def loss_panels(lines: Mapping[str, list[Point]], trained: JointRecipe, ends: Sequence[int]) -> list[Panel]:
+    """Held-out velocity errors: of text to both, and of every other task that was watched."""
+    names = ["", *dict.fromkeys(task.name for stage in trained.stages for task in stage.tasks)]
+    panels = []
+    for name in names:
+        own = {side: lines[key] for side in ("video", "audio") if (key := f"{name} {side}".strip()) in lines}
+        if own:
+            steps = [point.at for line in own.values() for point in line]
+            panels.append(Panel(f"held-out error: {name or 'text to both'}", own, None, _inside(ends, steps)))
+    return panels
+
+
+def _inside(ends: Sequence[int], steps: Sequence[float]) -> list[float]:
+    """Ends of stages that lie between the first and the last step."""
+    return [float(end) for end in ends if min(steps) < end < max(steps)]
+
+
+def _truth(figures: Mapping[str, Estimate], metric: str) -> float | None:
+    return figures[metric].value if metric in figures else None
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path, help="of the unit export")
+    parser.add_argument("--run", type=Path, help="instead of the recipe's run")
+    parser.add_argument("--step", type=int, action="append", default=[], help="instead of all that are kept; repeat")
+    parser.add_argument("--count", type=int, default=64, help="prompts of scenes, and as many of talk")
+    parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument("--talk", default="talk-unseen", help="group of talking prompts")
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("results/stages"))
+    asked = parser.parse_args(words)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    recipe = load_recipe(asked.recipe)
+    if not isinstance(recipe, ExportRecipe):
+        raise VivaceError(f"Recipe {str(asked.recipe)!r} exports nothing; name one of the unit 'export'.")
+    if asked.run is not None:
+        recipe = recipe.model_copy(update={"run": asked.run})
+    settings = {name: getattr(asked, name) for name in ("split", "count", "talk", "seconds", "batch")}
+    stage_effects(recipe, asked.output, steps=asked.step, **settings)
+    print(asked.output / "stages.png")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except VivaceError as error:
+        raise SystemExit(str(error)) from None
