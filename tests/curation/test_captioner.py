@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vivace.curation.captioner import Endpoint, UnavailableError
+from vivace.curation.captioner import SUFFIX, Endpoint, UnavailableError
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stages.captions import Captions, CaptionSettings
 from vivace.errors import VivaceError
@@ -31,6 +31,7 @@ class Server(ThreadingHTTPServer):
         self.answers: list[tuple[int, str]] = []
         self.asked: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.place = ""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -43,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
         body = text.encode()
         self.send_response(code)
         self.send_header("Content-Length", str(len(body)))
+        if code == 307:
+            self.send_header("Location", self.server.place)
         self.end_headers()
         self.wfile.write(body)
 
@@ -117,6 +120,46 @@ def test_an_answer_that_was_cut_off_is_rejected(server: Server, clip: Clip) -> N
     assert isinstance(found, Rejected)
     assert found.reason == "bad_caption"
     assert len(server.asked) == 1
+
+
+def test_pictures_and_key_do_not_follow_a_redirection(
+    server: Server, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPTION_KEY", "secret")
+    server.answers = [(307, completion(GOOD)), (200, completion(GOOD))]
+    server.place = f"http://127.0.0.1:{server.server_address[1]}/elsewhere"
+    with pytest.raises(VivaceError, match="refuses"):
+        stage(server, key="CAPTION_KEY").measure(clip)
+    assert len(server.asked) == 1
+
+
+def test_answers_that_are_no_text_or_never_end_are_told(server: Server, clip: Clip) -> None:
+    server.answers = [(200, json.dumps({"choices": [{"message": {"content": f"{GOOD} \ud83d"}}]}))]
+    found = stage(server).measure(clip)
+    assert isinstance(found, Rejected)
+    assert found.reason == "bad_caption"
+    server.answers = [(200, "[" * 100_000)]
+    with pytest.raises(UnavailableError, match="RecursionError"):
+        stage(server, attempts=1).measure(clip)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        b"{not json",
+        b"\xff\xfe\x00",
+        b"null",
+        b'{"start": 0}',
+        b'[{"start": 0, "end": 1}]',
+        b'[{"start": NaN, "end": 1, "caption": "x"}]',
+        b"[" * 100_000,
+    ],
+)
+def test_a_file_beside_the_video_that_is_no_list_is_a_bad_caption(clip: Clip, beside: bytes) -> None:
+    Path(f"{clip.path}{SUFFIX}").write_bytes(beside)
+    found = Captions(CaptionSettings()).measure(clip)
+    assert isinstance(found, Rejected)
+    assert (found.reason, SUFFIX in found.detail) == ("bad_caption", True)
 
 
 def test_a_key_that_is_not_set_is_refused() -> None:

@@ -131,7 +131,11 @@ def test_a_larger_set_gives_mostly_the_same_choice() -> None:
 
 def face(name: str, values: np.ndarray | None, file: str = "") -> Clip:
     return Clip(name, "x").with_columns(
-        "pairs", face=None if values is None else values.round(3).tolist(), anchor=[0.0, 0.5], file=file or name
+        "pairs",
+        face=None if values is None else values.round(3).tolist(),
+        anchor=[0.0, 0.5],
+        file=file or name,
+        at=0.75,
     )
 
 
@@ -148,6 +152,7 @@ def test_clips_of_one_person_are_partners() -> None:
     assert "none" not in found
     assert all(columns["partner"][0] == name[0] for name, columns in found.items() if name != "copy")
     assert len({columns["cluster"] for columns in found.values()}) == 3
+    assert all((columns["partner_path"], columns["partner_at"]) == ("x", 0.75) for columns in found.values())
     # A copy of one picture teaches nothing about the person.
     assert found["00"]["partner"] != "copy"
     assert found["copy"]["partner"] != "00"

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from vivace.curation.clip import Clip, Rejected
-from vivace.curation.shards import Prepared, ShardSettings, is_validation, prepare, write_shards
+from vivace.curation.shards import Prepared, ShardSettings, check_shards, is_validation, prepare, write_shards
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
 from vivace.media import Clip as Material
@@ -44,6 +44,16 @@ def test_a_clip_goes_into_the_bucket_that_fits(tmp_path: Path) -> None:
     tall = prepare(clip_of(tmp_path, "tall.mp4", height=64, width=48), settings)
     assert not isinstance(tall, Rejected)
     assert tall.video.shape[1:3] == (48, 32)
+
+
+def test_a_caption_that_no_stage_corrected_is_stored_as_it_is(tmp_path: Path) -> None:
+    settings = ShardSettings(sizes=((32, 48),), seconds=(1.0,))
+    clip = clip_of(tmp_path, "a.mp4")
+    uncorrected = clip.of_stages(("labels",)).with_columns("captions", text=CAPTION)
+    ready, corrected = prepare(uncorrected, settings), prepare(clip, settings)
+    assert not isinstance(ready, Rejected)
+    assert not isinstance(corrected, Rejected)
+    assert ready.row["caption"] == corrected.row["caption"] != ""
 
 
 def test_a_cut_keeps_speech_whole(tmp_path: Path) -> None:
@@ -124,5 +134,9 @@ def test_codecs_that_are_not_there_are_refused(tmp_path: Path) -> None:
     missing = ShardSettings(content="latents", vae=tmp_path / "none", audio_vae=tmp_path / "none")
     with pytest.raises(VivaceError, match="cannot be loaded"):
         write_shards([], missing, tmp_path / "a")
+    for settings, problem in ((ShardSettings(content="latents"), r"set shards\.vae"), (missing, "config.json")):
+        with pytest.raises(VivaceError, match=problem):
+            check_shards(settings)
+    check_shards(ShardSettings(content="latents", use=False))
     with pytest.raises(ValidationError):
         ShardSettings(sizes=())

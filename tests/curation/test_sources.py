@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def found(**settings: Any) -> dict[str, dict[str, Any]]:
 
 def manifest(folder: Path, *rows: Any) -> Path:
     path = folder / "rows.jsonl"
-    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
+    text = "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n"
+    path.write_text(text, errors="surrogateescape")
     return path
 
 
@@ -72,12 +74,44 @@ def test_rows_that_are_wrong_are_counted(tmp_path: Path) -> None:
         {"path": "c.mp4", "licence": "CC0"},
         {"path": "c.mp4", "licence": "none"},
         {"path": "d.mp4"},
+        {"path": ["e.mp4"]},
+        {"path": "half \ud83d.mp4"},
+        {"path": "f.mp4", "caption": "half \ud83d"},
+        "[" * 100_000,
+        b"\xff\xfe\x00".decode(errors="surrogateescape"),
+        {**nava("<S>x<E>", [10**400], [1.0])},
     )
     clips = found(manifest=path)
     problems = {name: columns.get("input.problem") for name, columns in clips.items()}
-    assert sorted(filter(None, problems.values())) == ["bad_row"] * 4 + ["contradictory_rows"]
+    assert sorted(filter(None, problems.values())) == ["bad_row"] * 10 + ["contradictory_rows"]
+    for columns in clips.values():
+        json.dumps(columns, ensure_ascii=False).encode()
     assert problems["c.mp4"] == "contradictory_rows"
     assert problems["d.mp4"] is None
+
+
+def test_a_manifest_of_another_system_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"path": "a.mp4"}\r\n{"path": "b\xff.mp4"}\r\n')
+    assert set(found(manifest=path)) == {"a.mp4", "b\udcff.mp4"}
+
+
+def test_a_folder_that_is_closed_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in" / "closed").mkdir(parents=True)
+    (tmp_path / "in" / "a.mp4").touch()
+    look = os.scandir
+
+    def refuse(place: str) -> Any:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", place)
+        return look(place)
+
+    # The tests may run as a user to whom every folder is open.
+    monkeypatch.setattr(os, "scandir", refuse)
+    clips = found(folder=tmp_path / "in")
+    assert clips["closed"]["input.problem"] == "unreadable"
+    assert "Permission denied" in clips["closed"]["input.detail"]
+    assert "input.problem" not in clips["a.mp4"]
 
 
 def test_no_such_input_is_refused(tmp_path: Path) -> None:

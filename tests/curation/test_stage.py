@@ -47,6 +47,13 @@ def test_the_first_broken_bound_is_the_reason() -> None:
     assert judge(settings, clip) == Rejected("high", "x.y is 5, wanted at most 4")
 
 
+def test_a_bound_on_what_is_no_number_is_refused() -> None:
+    settings = PictureSettings.model_validate({"bounds": {"mine": {"column": "picture.label", "most": 2}}})
+    clip = Clip.of_file(Path("a.mp4")).with_columns("picture", label="high")
+    with pytest.raises(VivaceError, match="is no number"):
+        judge(settings, clip)
+
+
 def test_bounds_and_what_only_decides_leave_the_key_of_measurements() -> None:
     def keys(picture: dict[str, Any], clarity: dict[str, Any]) -> list[tuple[str, str]]:
         stages = [Picture(PictureSettings.model_validate(picture)), Clarity(ClaritySettings.model_validate(clarity))]
@@ -81,6 +88,12 @@ def test_a_whole_recipe_has_its_stages_in_order() -> None:
         ({"split": {"use": False}}, "cannot be left out"),
         ({"captions": {"backend": "http://localhost:1/v1"}}, "needs the name of its model"),
         ({"executor": {"limits": {"seconds": 0}}}, "executor.limits.seconds"),
+        ({"picture": {"bounds": {"dark": {"least": 3, "most": 2}}}}, "least, 3, is above most, 2"),
+        ({"picture": {"bounds": {"dark": {"least": float("nan")}}}}, "picture.bounds.dark.least"),
+        ({"picture": {"bounds": {"mine": {"column": "sounds.hiss", "most": 2}}}}, "measured by no stage"),
+        ({"picture": {"bounds": {"mine": {"column": "speech.share", "most": 2}}}}, "measured by no stage"),
+        ({"output": "in/out", "input": {"folder": "in"}}, "lies in input.folder"),
+        ({"shards": {"references": "both"}, "pairs": {"use": False}}, "needs the stage pairs"),
     ],
 )
 def test_a_wrong_recipe_is_refused_in_a_sentence(changes: dict[str, Any], problem: str) -> None:

@@ -172,6 +172,25 @@ def test_fades_are_found_and_timed() -> None:
     assert found[1].start == pytest.approx(38 / 24, abs=2.5 / 24)
 
 
+@pytest.mark.parametrize("swing", [0.1, 0.15, 0.2])
+def test_a_fade_under_flickering_light_is_found(swing: float) -> None:
+    frames = 0.8 * clip(2).astype(np.float32)
+    flicker = 1 + swing * np.where(np.arange(49) % 2, 1, -1)
+    gain = np.ones(49)
+    gain[30:40], gain[40:] = np.linspace(1, 0, 10), 0
+    faded = np.clip(frames * (flicker * gain)[:, None, None, None], 0, 255).astype(np.uint8)
+    out, back = detect_fades(faded, 24.0), detect_fades(faded[::-1], 24.0)
+    assert [fade.kind for fade in (*out, *back)] == ["out", "in"]
+    assert out[0].start == pytest.approx(30 / 24, abs=2.5 / 24)
+    assert out[0].end == pytest.approx(39 / 24, abs=2.5 / 24)
+    assert back[0].start == pytest.approx(9 / 24, abs=2.5 / 24)
+    # Neither the flicker by itself nor an end at once is a fade.
+    gain[30:] = 0
+    for shown in (flicker, flicker * gain, gain):
+        still = np.clip(frames * shown[:, None, None, None], 0, 255).astype(np.uint8)
+        assert all(detect_fades(still, fps) == [] for fps in (6.0, 12.0, 24.0))
+
+
 def test_a_dissolve_is_found_and_a_cut_is_none() -> None:
     first, second = texture(seed=1, blur=12.0), 220 - 0.7 * texture(seed=2, blur=12.0)
     gain = np.clip((np.arange(40) - 14) / 12, 0, 1)

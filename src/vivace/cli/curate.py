@@ -54,6 +54,7 @@ def run(
     if foresee:
         _foresee(settings, as_json)
         return
+    settings.check_ready()
     chosen = settings.executor
     console = Console(stderr=True)
     with Ledger(settings.output) as ledger, console.status("Looking for footage") as shown:
@@ -195,13 +196,13 @@ def explain(
         typer.echo(json.dumps({"clip": found.id, "path": found.path, "stages": told, "parts": parts}))
         return
     length = "" if found.seconds is None else f", {found.seconds:g} s from {found.start:g} s on"
-    typer.echo(f"{found.id}: {found.path}{length}")
+    typer.echo(_readable(f"{found.id}: {found.path}{length}"))
     for chapter in chapters:
-        typer.echo(f"{chapter.stage}: {chapter.verdict}{f' ({chapter.reason})' if chapter.reason else ''}")
+        typer.echo(_readable(f"{chapter.stage}: {chapter.verdict}{f' ({chapter.reason})' if chapter.reason else ''}"))
         limits = {bound.column.partition(".")[2]: bound for bound in chapter.bounds.values() if bound.use}
         for name, value in chapter.columns.items():
             limit = f"  (wanted {_limit(limits[name])})" if name in limits else ""
-            typer.echo(f"  {name} = {str(value)[:200]}{limit}")
+            typer.echo(_readable(f"  {name} = {str(value)[:200]}{limit}"))
     if parts:
         typer.echo(f"clips: {' '.join(parts)}")
 
@@ -222,9 +223,13 @@ def what_if(
     with LedgerReader(folder) as ledger:
         found = effect(ledger, bound)
     now = found.bound
-    other = Bound(
-        column=now.column, least=now.least if least is None else least, most=now.most if most is None else most
-    )
+    wanted = now.least if least is None else least, now.most if most is None else most
+    try:
+        other = Bound(column=now.column, least=wanted[0], most=wanted[1])
+    except ValueError:
+        raise VivaceError(
+            f"Bound {bound!r} would be from {wanted[0]} to {wanted[1]}; give --least and --most in order."
+        ) from None
     count = len(found.values) + found.without
     if as_json:
         typer.echo(
@@ -271,7 +276,7 @@ def report_(
     if path.suffix.lower() != ".html":
         raise VivaceError(f"Output {str(path)!r} does not end in .html; the report is one HTML page.")
     with LedgerReader(folder) as ledger:
-        written = page(gather(ledger, f"Curation {folder.resolve().name}", examples))
+        written = page(gather(ledger, _readable(f"Curation {folder.resolve().name}"), examples))
     with replacing(path) as temporary:
         temporary.write_text(written, encoding="utf-8")
     typer.echo(str(path))
@@ -311,6 +316,11 @@ def import_(
     typer.echo(json.dumps(counts) if as_json else _counted(counts))
 
 
+def _readable(text: str) -> str:
+    """Names of files may hold bytes that are no text, which no terminal or page takes."""
+    return text.encode(errors="replace").decode()
+
+
 def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
 
@@ -341,7 +351,7 @@ def _shown(found: Progress, failed: list[Failure]) -> RenderableType:
     lines = []
     for failure in failed[:SHOWN]:
         state = "set aside" if failure.quarantined else "to be tried again"
-        lines.append(f"{failure.clip} failed in {failure.stage}, {state}: {failure.error}")
+        lines.append(_readable(f"{failure.clip} failed in {failure.stage}, {state}: {failure.error}"))
     if len(failed) > SHOWN:
         lines.append(f"and {len(failed) - SHOWN} more failures; --json lists all.")
     run = found.run

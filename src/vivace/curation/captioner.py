@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
+import math
 import os
 import time
 import urllib.error
@@ -23,6 +25,8 @@ from vivace.errors import VivaceError
 
 SUFFIX = ".captions.json"
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+# What is no JSON, of another shape, or nested without end.
+_NONSENSE = (ValueError, OverflowError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 INSTRUCTION = """Describe this clip, of which you get some pictures in order of time{sound}. Answer in this form alone:
 Subjects:
 [S1] looks of the first person, animal or thing | voice: how it sounds
@@ -40,6 +44,10 @@ class UnfinishedError(Exception):
     """The model answered, and would again, without coming to an end."""
 
 
+class NoListError(Exception):
+    """What lies beside a video is no list of captions, however often it is read."""
+
+
 class Captioner(Protocol):
     """Gives the text of a structured caption of a clip, or None where it has none."""
 
@@ -51,6 +59,9 @@ class Given:
 
     `NAME.captions.json` is a list of {"start": seconds, "end": seconds, "caption": text}; that of the longest overlap
     with the clip is taken, if it covers most of it.
+
+    Raises:
+        NoListError: it is something else.
     """
 
     def __call__(self, clip: Clip) -> str | None:
@@ -59,12 +70,27 @@ class Given:
         beside = Path(clip.path).with_name(Path(clip.path).name + SUFFIX)
         if not beside.is_file():
             return None
-        entries = json.loads(beside.read_text(encoding="utf-8"))
+        try:
+            entries = [
+                (float(entry["start"]), float(entry["end"]), str(entry["caption"]))
+                for entry in json.loads(beside.read_text(encoding="utf-8-sig"))
+            ]
+            if not all(map(math.isfinite, (at for entry in entries for at in entry[:2]))):
+                raise ValueError("a time is no number")
+        except _NONSENSE as error:
+            raise NoListError(f"{beside.name} is no list of captions with start and end: {error!r}") from None
         end = clip.start + (clip.seconds if clip.seconds is not None else float(clip.material().seconds))
-        overlaps = [min(end, entry["end"]) - max(clip.start, entry["start"]) for entry in entries]
+        overlaps = [min(end, last) - max(clip.start, first) for first, last, _ in entries]
         if not overlaps or max(overlaps) < 0.5 * (end - clip.start):
             return None
-        return str(entries[int(np.argmax(overlaps))]["caption"])
+        return entries[int(np.argmax(overlaps))][2]
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirection would carry pictures and key to a place that the user has not named."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 class Endpoint:
@@ -85,6 +111,7 @@ class Endpoint:
     ) -> None:
         self.url, self.model, self.pictures, self.sound = endpoint_url(url), model, pictures, sound
         self.timeout, self.attempts = timeout, attempts
+        self._opener = urllib.request.build_opener(_Stay)
         self._headers = {"Content-Type": "application/json", "User-Agent": "vivace"}
         if key:
             secret = os.environ.get(key, "").strip()
@@ -107,7 +134,7 @@ class Endpoint:
                 time.sleep(min(2.0**attempt, 20.0) * 0.5)
             try:
                 request = urllib.request.Request(self.url, body, self._headers, method="POST")
-                with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                with self._opener.open(request, timeout=self.timeout) as response:
                     choice = json.loads(response.read(2**20))["choices"][0]
                     if choice.get("finish_reason") == "length":
                         raise UnfinishedError("the answer is not finished")
@@ -116,7 +143,7 @@ class Endpoint:
                 if error.code not in PASSING:
                     raise VivaceError(f"The captioner at {self.url!r} refuses ({error.code}); check it.") from None
                 problem = f"it answers {error.code}"
-            except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            except (OSError, http.client.HTTPException, *_NONSENSE) as error:
                 problem = f"{type(error).__name__}: {error}"
         raise UnavailableError(f"the captioner at {self.url!r} gave no answer in {self.attempts} attempts ({problem})")
 

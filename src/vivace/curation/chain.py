@@ -10,6 +10,7 @@ from typing import Any
 
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stage import Stage, judge
+from vivace.errors import VivaceError
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ def walk(stages: Sequence[Stage], job: Job) -> Iterator[Step]:
         if step.columns is None:
             return
         clip = clip.with_columns(name, **step.columns)
-        if judge(by_name[name].settings, clip) is not None:
+        try:
+            rejected = judge(by_name[name].settings, clip)
+        except VivaceError:
+            return  # a bound that cannot be judged, which whoever keeps the verdicts finds too
+        if rejected is not None:
             return
 
 

@@ -188,7 +188,7 @@ def _told(content: bytes, suffix: str) -> dict[str, Any]:
     try:
         text = content.decode()
         row = {"caption": text.strip()} if suffix == ".txt" else json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(row, dict):
         return {}

@@ -64,7 +64,7 @@ class Ledger(LedgerReader):
         folder: of the curation; is made where it is not there.
 
     Raises:
-        VivaceError: another process that writes, a ledger of a later release.
+        VivaceError: another process that writes, a ledger of a later release, a file that is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,11 +72,16 @@ class Ledger(LedgerReader):
         self.path = folder / FILE
         self._lock = _locked(folder)
         self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self.connection.execute("PRAGMA journal_mode = WAL")
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        self.connection.executescript(_TABLES)
-        self.connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (str(FORMAT),))
-        self._prepare()
+        try:
+            with self._told():
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA synchronous = NORMAL")
+                self.connection.executescript(_TABLES)
+                self.connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (str(FORMAT),))
+                self._prepare()
+        except VivaceError:
+            self.close()
+            raise
 
     def close(self) -> None:
         super().close()

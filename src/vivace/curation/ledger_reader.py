@@ -72,21 +72,37 @@ class LedgerReader:
             raise VivaceError(f"Folder {str(folder)!r} holds no curation; name the output folder of a recipe.")
         # Read-only in deed; the write-ahead log's own index must be writable for any reader.
         self.connection = sqlite3.connect(self.path, isolation_level=None)
-        self._prepare()
+        with self._told():
+            self._prepare()
 
     def _prepare(self) -> None:
         """What every connection needs."""
         self.connection.execute("PRAGMA temp_store = FILE")
         self.connection.execute("PRAGMA busy_timeout = 30000")
-        found = self.fact("format")
-        if found != str(FORMAT):
+        row = self.connection.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()
+        if row != (str(FORMAT),):
+            found = None if row is None else row[0]
             raise VivaceError(f"Ledger {str(self.path)!r} has format {found!r}; use the release that wrote it.")
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite cannot do, in a sentence."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise VivaceError(
+                f"Ledger {str(self.path)!r} cannot be used ({error}); make room on the disk, or put it aside if it is "
+                "damaged."
+            ) from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            with self._told():
+                raise error
 
     def close(self) -> None:
         self.connection.close()
@@ -100,14 +116,10 @@ class LedgerReader:
         finally:
             self.connection.execute("COMMIT")
 
-    def fact(self, name: str) -> str | None:
-        with contextlib.suppress(sqlite3.DatabaseError):
-            row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-            return None if row is None else str(row[0])
-        return None
-
     def clip(self, clip: str) -> Clip | None:
         """A clip by its id or the beginning of it, with the input's columns alone; None where none or several are."""
+        if not clip.isascii():
+            return None  # a name, which may be no text either
         rows = self.connection.execute(
             "SELECT id, path, start, seconds, columns FROM clips WHERE id >= ? AND id < ? LIMIT 2", (clip, clip + "g")
         ).fetchall()

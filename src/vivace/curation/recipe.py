@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vivace.curation.guard import Limits
 from vivace.curation.local import run_local
 from vivace.curation.on_ray import run_on_ray
-from vivace.curation.shards import ShardSettings
+from vivace.curation.shards import ShardSettings, check_shards
 from vivace.curation.sources import InputSettings
 from vivace.curation.stage import Planned, Stage, plan
 from vivace.curation.stages.balance import Balance, BalanceSettings
@@ -68,11 +68,34 @@ class CurationRecipe(BaseModel):
     pairs: PairSettings = Field(default_factory=lambda: PairSettings.model_validate({}))
     shards: ShardSettings = ShardSettings()
 
+    @model_validator(mode="after")
+    def _output_is_no_input(self) -> CurationRecipe:
+        folder = self.input.folder
+        if folder is not None and self.output.resolve().is_relative_to(folder.resolve()):
+            raise ValueError("output lies in input.folder, where a next run would take it for footage; choose another")
+        return self
+
+    @model_validator(mode="after")
+    def _references_have_pairs(self) -> CurationRecipe:
+        if self.shards.use and self.shards.references != "none" and not self.pairs.use:
+            raise ValueError("shards.references needs the stage pairs; set its use to true")
+        return self
+
+    def check_ready(self) -> None:
+        """Tell at once what would fail only when much is done.
+
+        Raises:
+            VivaceError: as `check_shards` and `Captions.check`.
+        """
+        check_shards(self.shards)
+        if self.captions.use:
+            Captions(self.captions).check()
+
     def planned(self) -> list[Planned]:
         """The stages in use, with their keys.
 
         Raises:
-            VivaceError: one that another needs is switched off.
+            VivaceError: one that another needs is switched off; a bound on a column of no stage before it.
         """
         stages: list[Stage] = [
             Ingest(self.ingest),
@@ -92,7 +115,17 @@ class CurationRecipe(BaseModel):
         for needed in (self.ingest, self.split):
             if not needed.use:
                 raise VivaceError("Stages ingest and split cannot be left out; set their use to true.")
-        return plan([stage for stage in stages if stage.settings.use])
+        used = [stage for stage in stages if stage.settings.use]
+        known = {"input"}
+        for stage in used:
+            known.add(stage.name)
+            for reason, bound in stage.settings.bounds.items():
+                if bound.use and bound.column.partition(".")[0] not in known:
+                    raise VivaceError(
+                        f"Bound {stage.name}.{reason} is on {bound.column!r}, which is measured by no stage up to "
+                        f"{stage.name!r}; correct its column."
+                    )
+        return plan(used)
 
 
 def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> CurationRecipe:

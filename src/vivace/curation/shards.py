@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vivace.curation.caption import parse
 from vivace.curation.clip import Clip, Rejected
+from vivace.curation.fitting import fitted
+from vivace.curation.reference_pictures import References, reference_of
 from vivace.errors import VivaceError
 from vivace.media import Clip as Material
 from vivace.media.decode_audio import resample
@@ -43,17 +45,24 @@ class ShardSettings(BaseModel):
     longest_caption: int | None = Field(
         default=None, gt=0, description="bytes that a caption may have: less than the text_len of a ByT5 model"
     )
+    references: References = Field(
+        default="none",
+        description="pictures of who is to be seen: of partners ('cross'), or of the clip itself, changed, where there "
+        "is none ('both')",
+    )
     validation: float = Field(default=0.1, ge=0, lt=1, description="share of the clips, by file, that is held out")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A clip as it is stored: uint8 [T, H, W, 3], int16 [2, N], and its row."""
+    """A clip as it is stored: uint8 [T, H, W, 3], int16 [2, N], its row, and references uint8 [R, H, W, 3] where they
+    are asked for."""
 
     id: str
     video: np.ndarray
     audio: np.ndarray
     row: dict[str, Any]
+    references: np.ndarray | None = None
 
 
 def is_validation(clip: Clip, share: float) -> bool:
@@ -86,8 +95,9 @@ def prepare(clip: Clip, settings: ShardSettings) -> Prepared | Rejected:
     height, width = min(settings.sizes, key=lambda size: abs(np.log(_ratio(material) / (size[1] / size[0]))))
     places = first + np.round(timeline.frame_times() * float(material.fps)).astype(int)
     places = np.minimum(places, len(material.frames) - 1)
-    frames = np.stack([_fitted(material.frames[n], height, width) for n in places])
-    caption = parse(clip["subjects.text"]) if clip.get("subjects.text") else None
+    frames = np.stack([fitted(material.frames[n], height, width) for n in places])
+    told = clip.get("subjects.text") or clip.get("captions.text")  # uncorrected where that stage is left out
+    caption = parse(told) if told else None
     text = "" if caption is None else caption.to_nava() if settings.caption == "nava" else caption.to_plain()
     if settings.longest_caption is not None and len(text.encode()) > settings.longest_caption:
         return Rejected("long_caption")
@@ -115,7 +125,27 @@ def prepare(clip: Clip, settings: ShardSettings) -> Prepared | Rejected:
         "coherence": clip.get("coherence.kind", ""),
         "partner": clip.get("pairs.partner") or "",
     }
-    return Prepared(clip.id, frames, _sound(material, timeline, begin), row)
+    references = None
+    if settings.references != "none":
+        references, row["reference"] = reference_of(clip, height, width, settings.references)
+    return Prepared(clip.id, frames, _sound(material, timeline, begin), row, references)
+
+
+def check_shards(settings: ShardSettings) -> None:
+    """Tell before anything is curated what would keep shards from being written at the end.
+
+    Raises:
+        VivaceError: pyarrow is not installed; codecs that are not named or not there.
+    """
+    if not settings.use:
+        return
+    _shards()
+    if settings.content == "latents":
+        for folder in _codecs(settings):
+            if not (folder / "config.json").is_file():
+                raise VivaceError(
+                    f"Codec folder {str(folder)!r} has no config.json; correct it in the recipe's shards."
+                )
 
 
 def write_shards(clips: Iterable[Clip], settings: ShardSettings, folder: Path) -> dict[str, int]:
@@ -131,7 +161,7 @@ def write_shards(clips: Iterable[Clip], settings: ShardSettings, folder: Path) -
         VivaceError: codecs that are missing; pyarrow is not installed.
     """
     shards = _shards()
-    encoder = _encoder(settings) if settings.content == "latents" else None
+    encoder = _Encoder(*_codecs(settings)) if settings.content == "latents" else None
     digest = _digest(clips, settings)
     counts = {"train": 0, "validation": 0, "shorter": 0, "cut_speech": 0, "long_caption": 0, "unreadable": 0}
     writers = {}
@@ -156,6 +186,8 @@ def write_shards(clips: Iterable[Clip], settings: ShardSettings, folder: Path) -
             counts[ready.reason] += 1
             continue
         tensors: dict[str, Any] = {"video": ready.video, "audio": ready.audio}
+        if ready.references is not None:
+            tensors["references"] = ready.references
         row = ready.row
         if encoder is not None:
             tensors, row = encoder(ready)
@@ -230,32 +262,24 @@ class _Encoder:
             video = encode_video(self.vae, pictures)[0].half().cpu()
             sound = torch.from_numpy(ready.audio.astype(np.float32) / 32768)[None]
             audio = encode_audio(self.audio_vae, sound, ready.row["audio_tokens"])[0].half().cpu()
+            tensors = {"video": video.clone(), "audio": audio.clone()}
+            if ready.references is not None:
+                seen = torch.from_numpy(ready.references).permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1
+                stills = encode_video(self.vae, seen)[:, :, 0] if len(seen) else video[:, 0][None][:0]
+                tensors["references"] = stills.half().cpu().clone()
         grid = dict(zip(("latent_frames", "latent_height", "latent_width"), video.shape[1:], strict=True))
-        return {"video": video.clone(), "audio": audio.clone()}, ready.row | grid
+        return tensors, ready.row | grid
 
 
-def _encoder(settings: ShardSettings) -> _Encoder:
+def _codecs(settings: ShardSettings) -> tuple[Path, Path]:
     if settings.vae is None or settings.audio_vae is None:
         raise VivaceError("Shards of latents need codecs; set shards.vae and shards.audio_vae.")
-    return _Encoder(settings.vae, settings.audio_vae)
+    return settings.vae, settings.audio_vae
 
 
 def _ratio(material: Material) -> float:
     assert material.frames is not None
     return material.frames.shape[2] / material.frames.shape[1]
-
-
-def _fitted(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scaled to cover, and cut in the middle."""
-    if frame.shape[:2] == (height, width):
-        return frame
-    from PIL import Image
-
-    scale = max(height / frame.shape[0], width / frame.shape[1])
-    size = max(width, round(frame.shape[1] * scale)), max(height, round(frame.shape[0] * scale))
-    scaled = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
-    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
-    return scaled[top : top + height, left : left + width]
 
 
 def _beginning(spans: list[list[float]], seconds: float, available: float) -> float | None:

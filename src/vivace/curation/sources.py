@@ -60,7 +60,8 @@ def clips_of(settings: InputSettings) -> Iterator[Clip]:
 
 def _of_folder(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     root = folder.resolve()
-    for place, folders, names in os.walk(root, followlinks=False):
+    closed: list[OSError] = []
+    for place, folders, names in os.walk(root, onerror=closed.append, followlinks=False):
         # Sorted, so that the same files come in the same order on every machine; hidden ones are nobody's footage.
         for name in sorted(folders):
             if (Path(place) / name).is_symlink():
@@ -71,6 +72,9 @@ def _of_folder(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             if name.startswith(".") or path.suffix.lower() in BESIDE:
                 continue
             yield path, _problem_of(path, root)
+    for error in closed:
+        detail = f"the folder cannot be gone through: {error.strerror}"
+        yield Path(error.filename), {"problem": "unreadable", "detail": detail}
 
 
 def _problem_of(path: Path, root: Path) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def _of_manifest(manifest: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Rows by path; equal rows count once, and those that contradict each other make a problem of their path."""
     folder = manifest.resolve().parent
     # On disk, so that a manifest of any length can be compared with itself.
-    with sqlite3.connect("") as store, manifest.open(encoding="utf-8", errors="surrogateescape") as lines:
+    with sqlite3.connect("") as store, manifest.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         store.execute("CREATE TABLE rows(path BLOB PRIMARY KEY, place INTEGER, columns TEXT, clashes INTEGER)")
         for number, line in enumerate(lines):
             if not line.strip():
@@ -116,9 +120,12 @@ def _row(line: str, number: int, manifest: Path, folder: Path) -> tuple[Path, di
             from vivace.curation.nava_rows import from_nava_row
 
             row = from_nava_row(row)
-        path, columns = str(row["path"]), {name: row[name] for name in FIELDS if row.get(name)}
-        if not path or "\0" in path:
-            raise ValueError("the path is empty or holds a NUL character")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return nowhere, {"problem": "bad_row", "detail": f"line {number + 1}: {error}"}
+        path, columns = row["path"], {name: row[name] for name in FIELDS if row.get(name)}
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise ValueError("the path is no text, empty or holds a NUL character")
+        os.fsencode(path)  # halves of characters are no name on any system
+        json.dumps(columns, ensure_ascii=False).encode()  # nor text that could be stored
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        detail = f"line {number + 1}: {error}".encode(errors="replace").decode()
+        return nowhere, {"problem": "bad_row", "detail": detail}
     return folder / path, columns

@@ -24,9 +24,15 @@ class Bound(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     column: str
-    least: float | None = None
-    most: float | None = None
+    least: float | None = Field(default=None, allow_inf_nan=False)
+    most: float | None = Field(default=None, allow_inf_nan=False)
     use: bool = True
+
+    @model_validator(mode="after")
+    def _lets_something_through(self) -> Bound:
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"least, {self.least:g}, is above most, {self.most:g}; exchange them")
+        return self
 
     def holds(self, value: Any) -> bool:
         """Whether a value lies inside, the ends included."""
@@ -124,12 +130,20 @@ class SetStage(Stage, Protocol):
 
 
 def judge(settings: StageSettings, clip: Clip) -> Rejected | None:
-    """The first bound that a measured clip breaks, in the order in which they are given."""
+    """The first bound that a measured clip breaks, in the order in which they are given.
+
+    Raises:
+        VivaceError: a bound on a column that holds no numbers.
+    """
     for reason, bound in settings.bounds.items():
         value = clip.get(bound.column)
+        if value is None:
+            continue  # which is never outside
+        if not isinstance(value, (int, float)):
+            raise VivaceError(f"Bound {reason!r} is on {bound.column!r}, which is no number; give it another column.")
         if not bound.holds(value):
-            limit = f"at least {bound.least:g}" if bound.least is not None and value < bound.least else ""
-            limit = limit or f"at most {bound.most:g}"
+            low = bound.least is not None and value < bound.least
+            limit = f"at least {bound.least:g}" if low else f"at most {bound.most:g}"
             return Rejected(reason, f"{bound.column} is {value:.4g}, wanted {limit}")
     return None
 

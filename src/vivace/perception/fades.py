@@ -59,6 +59,16 @@ def detect_fades(frames: np.ndarray, fps: float) -> list[Fade]:
 
 def _fading_out(grid: np.ndarray, fps: float) -> list[tuple[int, int]]:
     """(first, last) pictures of stretches in which contrast falls steadily until one colour is left."""
+    found = _falling(grid, SHORTEST * fps, fps)
+    # Under light that flickers from picture to picture only the means of two neighbours fall steadily. They also fall
+    # in two steps where a shot ends at once, hence the longer shortest length.
+    calm = _falling((grid[:-1] + grid[1:]) / 2, SHORTEST * fps + 2, fps)
+    return found + [
+        (first, last + 1) for first, last in calm if all(last + 1 < start or first > end for start, end in found)
+    ]
+
+
+def _falling(grid: np.ndarray, shortest: float, fps: float) -> list[tuple[int, int]]:
     centred = grid - grid.mean(axis=1, keepdims=True)
     spread = np.sqrt((centred**2).mean(axis=(1, 2)))
     found = []
@@ -71,7 +81,7 @@ def _fading_out(grid: np.ndarray, fps: float) -> list[tuple[int, int]]:
             last - first or 1
         ):
             first -= 1
-        long_enough = SHORTEST * fps <= last - first <= LONGEST * fps
+        long_enough = shortest <= last - first <= LONGEST * fps
         if not long_enough or spread[first] < _CONTENT:
             continue
         # The same picture throughout: a camera that turns to a wall changes what it shows.

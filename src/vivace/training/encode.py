@@ -115,8 +115,9 @@ class _Encoder:
                 if self.speaker_encoder is not None:
                     tensors["speakers"] = self._speakers(row, clips[index][3])
                 job = jobs[index]
-                if isinstance(job, TakePlan):
-                    tensors["references"] = self._references(job)
+                pictures = self._reference_pictures(job)
+                if pictures is not None:
+                    tensors["references"] = self._references(pictures, tensors["video"])
                 if self.recipe.low is not None:
                     tensors["low"] = low_latents(self.recipe.low, self.vae, name, row, clips[index][2]).to(video.dtype)
                 results[index] = (name, tensors, row | grid)
@@ -134,12 +135,23 @@ class _Encoder:
             heard = recordings_of(row, audio)
         return speaker_vectors(self.speaker_encoder, heard, self.speaker_encoder.dim, self.recipe.device).cpu()
 
-    def _references(self, plan: TakePlan) -> Tensor:
-        """Latents of the pictures of who is to be seen. [R, C, h, w]"""
+    def _reference_pictures(self, job: int | ClipPlan) -> np.ndarray | None:
+        """Who is to be seen, uint8 [R, H, W, 3]: of a take by its plan, of a clip as it is stored; None without."""
+        if isinstance(job, TakePlan):
+            return np.stack(job.pictures())
+        if self.reader is None or isinstance(job, ClipPlan):
+            return None
+        stored = self.reader.get(job).get("references")
+        return None if stored is None else stored.numpy()
+
+    def _references(self, pictures: np.ndarray, video: Tensor) -> Tensor:
+        """Latents of pictures uint8 [R, H, W, 3] of a clip with latents [C, t, h, w]. [R, C, h, w]"""
+        if not len(pictures):
+            return video.new_zeros(0, video.shape[0], *video.shape[2:])
         device, store = torch.device(self.recipe.device), DTYPES[self.recipe.store]
-        pictures = torch.from_numpy(np.stack(plan.pictures())).to(device).permute(0, 3, 1, 2)[:, :, None]
+        moved = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)[:, :, None]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            latents = encode_video(self.vae, pictures.float() / 127.5 - 1)
+            latents = encode_video(self.vae, moved.float() / 127.5 - 1)
         return latents[:, :, 0].to(store).cpu().clone()
 
     def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor, Tensor]:

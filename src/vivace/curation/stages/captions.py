@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from vivace.curation.caption import CaptionError, from_nava, parse, repaired
-from vivace.curation.captioner import Captioner, Endpoint, Given, UnfinishedError
+from vivace.curation.captioner import Captioner, Endpoint, Given, NoListError, UnfinishedError
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stage import StageSettings
 
@@ -64,11 +64,24 @@ class Captions:
             return FolderCaptioner(s.backend, s.pictures, s.sound, s.tokens)
         return Endpoint(s.backend, s.model, s.key, s.pictures, s.sound, s.timeout, s.attempts)
 
+    def check(self) -> None:
+        """Tell before anything is measured what would fail on every clip.
+
+        Raises:
+            VivaceError: no such URL, or a key that is not set.
+        """
+        if self.settings.remote:
+            _ = self._captioner
+
     def measure(self, clip: Clip) -> Clip | Rejected:
         try:
             answer = self._captioner(clip)
-        except UnfinishedError as error:
+            if answer is not None:
+                answer.encode()
+        except (UnfinishedError, NoListError) as error:
             return Rejected("bad_caption", str(error))
+        except UnicodeEncodeError:
+            return Rejected("bad_caption", "it holds halves of characters, which are no text")
         if answer is None:
             return Rejected("no_caption")
         state = "whole"

@@ -8,6 +8,7 @@ alike within a window form a cluster; the partner of a clip is the one nearest t
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -39,7 +40,7 @@ class Pairs:
     """A partner and an anchor for every clip with a face; all clips are kept."""
 
     name: ClassVar[str] = "pairs"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: PairSettings) -> None:
@@ -52,10 +53,18 @@ class Pairs:
         assert material.frames is not None
         seen = appearances(material.frames)
         if len(seen) != 1:
-            return clip.with_columns(self.name, face=None, anchor=None, file=clip.path)
+            return clip.with_columns(self.name, face=None, anchor=None, file=clip.path, head=None, at=None)
         anchor = self._anchor(clip)
-        head = seen[0].head.reshape(_GRID, 2, _GRID, 2, 3).mean(axis=(1, 3)).ravel()
-        return clip.with_columns(self.name, face=[round(float(v), 3) for v in head], anchor=anchor, file=clip.path)
+        colours = seen[0].head.reshape(_GRID, 2, _GRID, 2, 3).mean(axis=(1, 3)).ravel()
+        at = round(anchor[0] + min(ANCHOR, float(material.seconds) - anchor[0]) / 2, 4)
+        return clip.with_columns(
+            self.name,
+            face=[round(float(v), 3) for v in colours],
+            anchor=anchor,
+            file=clip.path,
+            head=_head(material.frames, at, float(material.fps)),
+            at=at,
+        )
 
     def _anchor(self, clip: Clip) -> list[float]:
         """Start in seconds and lip-sync score of the best stretch."""
@@ -86,9 +95,16 @@ class Pairs:
             clusters = _Clusters(faces.count)
             for start in range(0, faces.count, BLOCK):
                 faces.keep_partners(self._partners(faces, clusters, start))
-            for place, clip, partner, alike in faces.partners():
-                cluster = faces.id_of(clusters.root(place))
-                yield Decision(clip, columns={"partner": partner, "likeness": round(alike, 4), "cluster": cluster})
+            for place, clip, partner, alike, path, at in faces.partners():
+                columns = {
+                    "partner": partner,
+                    "likeness": round(alike, 4),
+                    "cluster": faces.id_of(clusters.root(place)),
+                    # Where the partner shows who it is.
+                    "partner_path": os.fsdecode(path),
+                    "partner_at": at,
+                }
+                yield Decision(clip, columns=columns)
 
     def _partners(self, faces: _Faces, clusters: _Clusters, start: int) -> list[tuple[int, int, float]]:
         """Place, place of the partner and likeness for those of the block at `start` that have one."""
@@ -115,6 +131,17 @@ class Pairs:
         return [(start + n, int(partner[n]), float(alike[n])) for n in found.tolist()]
 
 
+def _head(frames: np.ndarray, at: float, fps: float) -> list[float]:
+    """Middle of the only face's head at a time, and half its width, in shares of width, height and shorter side."""
+    from vivace.perception.faces import face_tracks
+
+    track = face_tracks(frames)[0]
+    height, width = frames.shape[1:3]
+    n = min(int(at * fps), len(frames) - 1)
+    places = track.columns[n] / width, track.rows[n] / height, track.sizes[n] / min(height, width)
+    return [round(float(value), 4) for value in places]
+
+
 class _Faces:
     """The clips with one face, by place in the order in which they came, on disk."""
 
@@ -122,18 +149,21 @@ class _Faces:
         self.store = store
         self.count = 0
         self._sum = np.zeros(0)
-        store.execute("CREATE TABLE seen(place INTEGER PRIMARY KEY, id TEXT, file INTEGER, face BLOB)")
+        store.execute(
+            "CREATE TABLE seen(place INTEGER PRIMARY KEY, id TEXT, file INTEGER, face BLOB, path BLOB, at REAL)"
+        )
         store.execute("CREATE TABLE partners(place INTEGER PRIMARY KEY, other INTEGER, alike REAL)")
-        store.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", self._rows(clips))
+        store.executemany("INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)", self._rows(clips))
         self._mean = (self._sum / max(self.count, 1)).astype(np.float32)
 
-    def _rows(self, clips: Iterable[Clip]) -> Iterator[tuple[int, str, int, bytes]]:
+    def _rows(self, clips: Iterable[Clip]) -> Iterator[tuple[int, str, int, bytes, bytes, float]]:
         for clip in clips:
             if clip["pairs.face"]:
                 face = np.array(clip["pairs.face"], "<f4")
                 # Names of files may hold bytes that are no text, which SQLite does not take.
                 file = hashlib.sha256(clip["pairs.file"].encode(errors="surrogateescape")).digest()[:8]
-                yield self.count, clip.id, int.from_bytes(file, "big", signed=True), face.tobytes()
+                number, at = int.from_bytes(file, "big", signed=True), round(clip.start + clip["pairs.at"], 4)
+                yield self.count, clip.id, number, face.tobytes(), os.fsencode(clip.path), at
                 self._sum = self._sum + face if self.count else face.astype(np.float64)
                 self.count += 1
 
@@ -150,10 +180,10 @@ class _Faces:
     def keep_partners(self, rows: Iterable[tuple[int, int, float]]) -> None:
         self.store.executemany("INSERT INTO partners VALUES (?, ?, ?)", rows)
 
-    def partners(self) -> Iterator[tuple[int, str, str, float]]:
-        """Place, clip, partner and likeness, in order of place."""
+    def partners(self) -> Iterator[tuple[int, str, str, float, bytes, float]]:
+        """Place, clip, partner, likeness, and the partner's file and time in it, in order of place."""
         yield from self.store.execute(
-            "SELECT p.place, a.id, b.id, p.alike FROM partners p JOIN seen a ON a.place = p.place "
+            "SELECT p.place, a.id, b.id, p.alike, b.path, b.at FROM partners p JOIN seen a ON a.place = p.place "
             "JOIN seen b ON b.place = p.other ORDER BY p.place"
         )
 

@@ -55,7 +55,7 @@ class Split:
     """Hard cuts, fades and dissolves, black and frozen stretches, and lengths."""
 
     name: ClassVar[str] = "split"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("ingest",)
 
     def __init__(self, settings: SplitSettings) -> None:
