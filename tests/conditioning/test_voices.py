@@ -79,6 +79,22 @@ def test_unusable_recordings_are_refused_in_one_sentence(sound: np.ndarray, comp
     assert "\n" not in str(caught.value)
 
 
+def test_a_recording_at_too_high_a_level_is_refused_and_a_clean_tone_is_not() -> None:
+    rng = np.random.default_rng(0)
+    spectrum = np.fft.rfft(rng.standard_normal(2 * RATE)) / (1 + (np.fft.rfftfreq(2 * RATE, 1 / RATE) / 500) ** 2)
+    speech = np.fft.irfft(spectrum).astype(np.float32)
+    speech /= speech.std()
+    assert recording(0.2 * speech, RATE).seconds == pytest.approx(2.0, abs=0.1)
+    loud = np.clip(0.6 * speech, -1, 1)
+    assert 0.05 < (np.abs(loud) == 1).mean() < 0.15
+    for level in (1.0, 0.3):  # turned down afterwards, it is as much cut off as before
+        with pytest.raises(VivaceError, match="clipped"):
+            recording(level * loud + 0.01, RATE)
+    times = np.arange(2 * RATE) / RATE
+    for pitch in (60, 100, 114, 220, 250, 400, 1000):
+        assert recording(0.5 * np.sin(2 * np.pi * pitch * times), RATE).notes == ()
+
+
 def test_files_that_hold_no_voice_are_refused(tmp_path: Path) -> None:
     write_clip(tmp_path / "mute.mp4", Clip(np.zeros((8, 32, 32, 3), np.uint8), 24, None, RATE), {})
     write_wav(tmp_path / "one.wav", np.full((1, 1), 0.5, np.float32), RATE)

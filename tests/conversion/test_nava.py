@@ -302,6 +302,34 @@ def test_a_full_disk_is_noticed_before_it_is_full(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_fills_up_leaves_finished_files_alone_and_the_command_goes_on(
+    release: Release, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")
+    whole = convert(release, tmp_path / "whole", "bf16")
+    (transformer, first), (_, second) = list(whole.files.items())[:2]
+    assert first.bytes < second.bytes
+    growing = tmp_path / ".nava.converting"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def attempt(most: int) -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            with pytest.raises(VivaceError) as caught:
+                convert(release, tmp_path / "nava", "bf16")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        return str(caught.value)
+
+    assert re.search(r"cannot be written \(.+\); make room", attempt(first.bytes // 2))
+    assert not growing.exists()
+    assert f"goes on after {transformer!r}" in attempt(first.bytes)
+    assert {path.relative_to(growing).as_posix() for path in growing.rglob("*.*")} == {transformer, "conversion.json"}
+    again = convert(release, tmp_path / "nava", "bf16")
+    assert {p: f.sha256 for p, f in again.files.items()} == {p: f.sha256 for p, f in whole.files.items()}
+    assert not growing.exists()
+
+
 def test_an_existing_output_is_left_alone(release: Release, tmp_path: Path) -> None:
     (tmp_path / "nava").mkdir()
     (tmp_path / "nava" / "mine.txt").write_text("kept")

@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vivace.cli.main import main
+from vivace.cli.verify import print_table
 from vivace.errors import VivaceError
+from vivace.evaluation.cases import CaseResult
 from vivace.evaluation.verify import all_passed, shipped_folder, verify_folder
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import config_from_official, to_official
@@ -275,3 +277,11 @@ def test_one_json_line_tells_every_case(tmp_path, capsys):
     cases = {case["case"]: case for case in report["cases"]}
     assert cases["loss"]["passed"] is True
     assert cases["t2a"]["max_abs_error"] is None
+
+
+def test_a_narrow_table_holds_every_name_in_full(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "sampler_unipc_t2av_spk_noalign"
+    print_table([CaseResult(name, "sampler", 1e-5, 1e-6, 1e-4, True, "1 compared")], Path("golden"))
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert "".join(row[1].strip() for row in rows) == name

@@ -98,7 +98,9 @@ def print_table(results: list[CaseResult], folder: Path) -> None:
 
     table = Table(title=f"NAVA against {folder}", title_justify="left")
     for heading in ("case", "kind", "max error", "rel. L2", "bound", "verdict"):
-        table.add_column(heading, justify="right" if heading in ("max error", "rel. L2", "bound") else "left")
+        # Where there is little width a name goes on in a second line: cut short, it could not be looked up.
+        numeric = heading in ("max error", "rel. L2", "bound")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for result in results:
         numbers = [f"{x:.1e}" if not math.isnan(x) else "-" for x in (result.max_abs_error, result.rel_l2)]
         verdict = "[green]passed[/green]" if result.passed else f"[red]FAILED[/red] {escape(result.reason)}"

@@ -112,7 +112,8 @@ class GrowingFolder:
         """Write the shards that are not there yet.
 
         Raises:
-            VivaceError: a tensor cannot be stored; then nothing is left behind.
+            VivaceError: a tensor cannot be stored; then nothing is left behind. The disk is full or fails; then the
+                finished shards are.
         """
         if not self.files:
             shutil.rmtree(self.place, ignore_errors=True)
@@ -133,6 +134,20 @@ class GrowingFolder:
         except VivaceError:
             shutil.rmtree(self.place, ignore_errors=True)
             raise
+        except OSError as error:
+            raise VivaceError(self._given_up(error.strerror or str(error))) from None
+
+    def _given_up(self, reason: str) -> str:
+        """Remove what is half-written, which would hold the very space that is missing; the sentence for the user."""
+        if not self.files:
+            shutil.rmtree(self.place, ignore_errors=True)
+        for leftover in self.place.rglob("*.part"):
+            leftover.unlink()
+        kept = f", which goes on after {list(self.files)[-1]!r}" if self.files else ""
+        return (
+            f"Output {str(self.output)!r} cannot be written ({reason}); make room or choose another disk, then repeat "
+            f"the command{kept}."
+        )
 
     def _record(self) -> None:
         files = {path: asdict(written) for path, written in self.files.items()}
