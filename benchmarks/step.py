@@ -66,7 +66,9 @@ def config_of(size: str) -> dict[str, Any]:
         return PUBLISHED["6b"] | blocks | {"dim": 1024, "ffn_dim": 4096, "num_heads": 8}
     shipped = NavaTransformer.load_config(shipped_models()["nano-nava"] / "transformer")
     known = {name: value for name, value in shipped.items() if not name.startswith("_")}
-    return known | {"speaker_dim": 192, "speakers_keep_text": False, "trained_with": None}
+    # The published procedure knows none of our options.
+    ours = {"speakers_keep_text": False, "places": False, "trained_with": None}
+    return known | {"speaker_dim": 192} | ours
 
 
 @dataclass(frozen=True)
