@@ -14,6 +14,7 @@ from tests.tiny import tiny_pipeline, tiny_speaking_pipeline, tiny_transformer
 
 from vivace.conditioning.voices import recording
 from vivace.errors import VivaceError
+from vivace.models.mel import mel_filters
 from vivace.models.reuse import BlockMemory
 from vivace.models.rotary import audio_rotation, video_rotation
 from vivace.pair import AV
@@ -141,3 +142,14 @@ def test_a_file_that_is_no_adapter_is_refused(tmp_path: Path) -> None:
             adapter_size(path, part)
     save_file({"some.other.model": torch.zeros(2)}, tmp_path / "other.safetensors")
     assert adapter_size(tmp_path / "other.safetensors", part).values == 0  # loading says why
+
+
+def test_a_plan_with_voices_leaves_nothing_empty_behind() -> None:
+    """The speaker encoder's tables are kept between calls; those of a weightless run must not come to a real one."""
+    pipeline = tiny_speaking_pipeline()
+    sound = torch.sin(torch.arange(16000) * 0.05)[None]
+    before = pipeline.speaker_encoder(sound)
+    plan = pipeline.plan(PROMPT, seed=0, **LARGE)
+    mel_filters.cache_clear()
+    needs_of(parts_of(pipeline), replace(work_of(pipeline, plan), heard=3.0), cpu=True, dtype=torch.float32)
+    assert torch.equal(pipeline.speaker_encoder(sound), before)
