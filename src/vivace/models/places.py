@@ -1,7 +1,7 @@
 """Where a token lies in its clip, told to it (ours; NAVA's tokens know only how far they lie from one another).
 
 Rotary positions are relative: of pure noise, no token of a picture can tell whether it is sky or floor, nor one of a
-sound whether it begins the clip, but by detours. A large model finds those; a small one spends its training on them.
+sound whether it begins the clip, but by detours.
 """
 
 from __future__ import annotations
