@@ -4,6 +4,10 @@
     python benchmarks/calibrate_measures.py --clips 8 --material impacts       small
     python benchmarks/calibrate_measures.py --clips 8 --output FOLDER          writes elsewhere
 
+It prints how long is left, and may be interrupted: what is measured of a clip under all treatments is kept (--work)
+and the same command goes on from there, also with more clips. What was measured by other detectors, by another
+definition of a measure or through other codecs is measured anew; after a change of the world's code give a new folder.
+
 The report (docs/results/calibration.md, and .json with the values of every clip) shows for each measure: the true
 clips, their round trip through the codecs of a model (ceiling), sound that is late or early, degraded pictures and
 sound, the sound of another clip (floor), silence and a still picture (guards). A measure of sound and picture together
@@ -13,10 +17,13 @@ that does not tell 200 ms from none is marked.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +49,28 @@ from vivace.evaluation.calibration import (
     treatments,
 )
 from vivace.evaluation.groups import group_items, metrics_of, senses
+from vivace.evaluation.ledger import whole_rows
 from vivace.evaluation.metric import ItemMetric
 from vivace.evaluation.prompts import WorldItem, true_clip, world_items
 from vivace.evaluation.quality_metrics import clip_metrics
 from vivace.media import Clip, replacing
+from vivace.perception.thresholds import fingerprint
 from vivace.perception.voices import shipped_judge
 from vivace.perception.words import shipped_recogniser
 
-MATERIAL = {"impacts": "seen", "talk": "talk-seen"}  # name in the report -> group of the world benchmark
+# Name in the report -> group of the world benchmark.
+MATERIAL = {
+    "impacts": "seen",
+    "talk": "talk-seen",
+    "silence": "silence",
+    "ambience": "ambience",
+    "vehicle": "vehicle",
+    "shots": "shots",
+}
 OUTPUT = Path(__file__).parents[1] / "docs" / "results"
+WORK = Path("results") / "calibration"
 FAULTS = (*PICTURE_FAULTS, *SOUND_FAULTS)
+Job = tuple[str, WorldItem, WorldItem | None]  # group, clip, whose sound is the floor
 _codecs: dict[str, Callable[[Clip], Clip]] = {}
 
 
@@ -63,28 +82,52 @@ def items_of(group: str, count: int) -> list[WorldItem]:
 
 
 def metrics_for(group: str) -> list[ItemMetric]:
-    return [*metrics_of(group), *clip_metrics()]
+    """Of impacts and talk also the measures of any clip; those of other scenes are the same there."""
+    return [*metrics_of(group), *(clip_metrics() if group in ("seen", "talk-seen") else [])]
 
 
-def measured(group: str, count: int, processes: int) -> Values:
-    """All clips of a group under all treatments; `_codecs` gives the ceiling."""
+def measured(group: str, count: int, processes: int, kept: Kept) -> Values:
+    """All clips of a group under all treatments; `_codecs` gives the ceiling. What is kept is not measured again."""
     items = items_of(group, count)
-    jobs = [(group, item, items[(n + 1) % len(items)] if len(items) > 1 else None) for n, item in enumerate(items)]
-    values: Values = {}
-    if processes > 1:
-        # Forked, so that the codecs are loaded once.
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
-            found = list(pool.map(measure_one, jobs))
-    else:
-        found = [measure_one(job) for job in jobs]
-    for one in found:
-        for measure, by_treatment in one.items():
+    jobs: list[Job] = [
+        (group, item, items[(n + 1) % len(items)] if len(items) > 1 else None) for n, item in enumerate(items)
+    ]
+    due = [job for job in jobs if kept.find(job) is None]
+    material = next(name for name, one in MATERIAL.items() if one == group)
+    started = time.monotonic()
+    for done, (job, values) in enumerate(_run(due, processes), 1):
+        kept.add(job, values)
+        each = (time.monotonic() - started) / done
+        print(
+            f"{material}: {len(jobs) - len(due) + done} of {len(jobs)}, {each:.0f} s each, "
+            f"{each * (len(due) - done) / 60:.0f} min left of this material",
+            flush=True,
+        )
+    every: Values = {}
+    for job in jobs:
+        for measure, by_treatment in (kept.find(job) or {}).items():
             for treatment, by_clip in by_treatment.items():
-                values.setdefault(measure, {}).setdefault(treatment, {}).update(by_clip)
-    return values
+                every.setdefault(measure, {}).setdefault(treatment, {}).update(by_clip)
+    return every
 
 
-def measure_one(job: tuple[str, WorldItem, WorldItem | None]) -> Values:
+def _run(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Values]]:
+    """Each job with what comes of it, as it comes."""
+    if processes < 2 or len(jobs) < 2:
+        yield from ((job, measure_one(job)) for job in jobs)
+        return
+    # Forked, so that the codecs are loaded once.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
+        running = {pool.submit(measure_one, job): job for job in jobs}
+        try:
+            for found in as_completed(running):
+                yield running[found], found.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def measure_one(job: Job) -> Values:
     """One clip of a group under all treatments; the other one's sound is the floor."""
     group, item, other = job
     values: Values = {}
@@ -96,8 +139,36 @@ def measure_one(job: tuple[str, WorldItem, WorldItem | None]) -> Values:
         values,
         expected=item.expected,
     )
-    print(group, item.id, flush=True)
     return values
+
+
+class Kept:
+    """clips.jsonl of a folder: what was measured of each clip, appended and never rewritten.
+
+    Args:
+        folder: made where it is not there. by: what the figures depend on beside the clip.
+    """
+
+    def __init__(self, folder: Path, by: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path, self._by = folder / "clips.jsonl", by
+        self._found: dict[str, Values] = {row["key"]: row["values"] for row in whole_rows(self.path)}
+
+    def find(self, job: Job) -> Values | None:
+        return self._found.get(self._key(job))
+
+    def add(self, job: Job, values: Values) -> None:
+        key = self._key(job)
+        self._found[key] = values
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "group": job[0], "clip": job[1].id, "values": values}) + "\n")
+
+    def _key(self, job: Job) -> str:
+        group, item, other = job
+        clips = [[one.id, one.seed, one.prompt, one.height, one.width] for one in (item, other) if one is not None]
+        measures = [[metric.name, metric.version] for metric in metrics_for(group)]
+        told = [group, clips, measures, list(SHIFTS), list(FAULTS), self._by]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def why_no_talk() -> str | None:
@@ -110,12 +181,13 @@ def why_no_talk() -> str | None:
     return None
 
 
-def codecs_of(model: str) -> Callable[[Clip], Clip]:
+def codecs_of(model: str) -> tuple[Callable[[Clip], Clip], str]:
+    """A clip through a model's codecs, and the digest of the model's weights."""
     from vivace.cli.making import Models
     from vivace.evaluation.codecs import round_trip
 
-    pipeline, _ = Models().load(model)
-    return lambda clip: round_trip(pipeline.vae, pipeline.audio_vae, pipeline.vocoder, clip)
+    pipeline, digest = Models().load(model)
+    return lambda clip: round_trip(pipeline.vae, pipeline.audio_vae, pipeline.vocoder, clip), digest
 
 
 def rows_of(material: str, metrics: Sequence[ItemMetric], values: Values) -> list[dict[str, Any]]:
@@ -162,13 +234,14 @@ def markdown(rows: Sequence[dict[str, Any]], told: dict[str, Any]) -> str:
             continue
         both = [row for row in part if row["both_sides"]]
         columns = ["truth", CEILING, *shifts, FLOOR, SILENCE, STILL]
-        lines += [
-            "",
-            f"## Synchrony, {material}",
-            "",
-            f"| measure | tells 200 ms | {' | '.join(columns)} | as good as true |",
-        ]
-        lines.append("|---" * (len(columns) + 3) + "|")
+        if both:
+            lines += [
+                "",
+                f"## Synchrony, {material}",
+                "",
+                f"| measure | tells 200 ms | {' | '.join(columns)} | as good as true |",
+                "|---" * (len(columns) + 3) + "|",
+            ]
         for row in both:
             cells = [_cell(row, treatment) for treatment in (TRUTH, *columns[1:])]
             lines.append(
@@ -209,18 +282,42 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="true clips of each material")
     parser.add_argument("--model", default="nano-nava", help="whose codecs give the ceiling; '' for none")
     parser.add_argument("--processes", type=int, default=1, help="clips measured at a time")
-    parser.add_argument("--material", choices=MATERIAL, help="one of the materials; all when not given")
+    parser.add_argument("--material", choices=MATERIAL, action="append", help="one of the materials; repeat; all")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the report")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of what is kept of each clip")
     arguments = parser.parse_args()
+    try:
+        calibrate(arguments)
+    except KeyboardInterrupt:
+        print("\nInterrupted: the same command goes on.", file=sys.stderr)
+        sys.exit(130)
+    except VivaceError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def calibrate(arguments: argparse.Namespace) -> None:
+    """Measure what is due and write the report.
+
+    Raises:
+        VivaceError: a number of clips or processes below 1, an unknown model.
+    """
+    for name in ("clips", "processes"):
+        if getattr(arguments, name) < 1:
+            raise VivaceError(f"--{name} is {getattr(arguments, name)}; give 1 or more.")
+    digest = None
     if arguments.model:
-        _codecs["round trip"] = codecs_of(arguments.model)
+        _codecs["round trip"], digest = codecs_of(arguments.model)
+    kept = Kept(arguments.work, {"codecs": digest, "perception": fingerprint()})
     rows: list[dict[str, Any]] = []
-    left_out = None if arguments.material == "impacts" else why_no_talk()
-    for material, group in MATERIAL.items():
-        if arguments.material in (None, material) and not (material == "talk" and left_out):
-            values = measured(group, arguments.clips, arguments.processes)
+    wanted = [name for name in MATERIAL if name in (arguments.material or MATERIAL)]
+    left_out = why_no_talk() if "talk" in wanted else None
+    for material in wanted:
+        if not (material == "talk" and left_out):
+            group = MATERIAL[material]
+            values = measured(group, arguments.clips, arguments.processes, kept)
             rows += rows_of(material, metrics_for(group), values)
-    only = f" --material {arguments.material}" if arguments.material else ""
+    only = "".join(f" --material {name}" for name in arguments.material or ())
     command = f"python benchmarks/calibrate_measures.py --clips {arguments.clips}{only}"
     told = {"command": command, "clips": arguments.clips, "model": arguments.model, "talk_left_out": left_out}
     arguments.output.mkdir(parents=True, exist_ok=True)

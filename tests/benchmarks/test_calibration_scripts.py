@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.calibrate_measures import FAULTS, rows_of
+from benchmarks.calibrate_measures import FAULTS, MATERIAL, Kept, items_of, measured, metrics_for, rows_of
 from benchmarks.calibrate_measures import markdown as report_of_measures
 from benchmarks.detector_table import SOUNDS, Tally, degraded_sound
 from benchmarks.detector_table import markdown as report_of_detectors
@@ -80,3 +81,40 @@ def test_a_measure_that_finds_no_shift_is_marked() -> None:
     assert text.count("| one ↑ |") == 1  # not among the measures of synchrony
     assert "No judge." in text
     assert "--clips 64" in text
+
+
+def test_a_clip_that_was_measured_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def measure(job: Any) -> dict[str, Any]:
+        asked.append(job[1].id)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return {"sharp": {TRUTH: {job[1].id: 0.5, "none": None}}}
+
+    monkeypatch.setattr("benchmarks.calibrate_measures.measure_one", measure)
+    by = {"codecs": "a", "perception": "1"}
+    with pytest.raises(KeyboardInterrupt):
+        measured("silence", 4, 1, Kept(tmp_path, by))
+    with (tmp_path / "clips.jsonl").open("a") as file:
+        file.write('{"key": "cut')  # a line that a crash has cut off
+    found = measured("silence", 4, 1, Kept(tmp_path, by))
+    names = [item.id for item in items_of("silence", 4)]
+    assert asked == [*names[:3], *names[2:]]
+    assert found["sharp"][TRUTH] == {**dict.fromkeys(names, 0.5), "none": None}
+    # Through other codecs all is measured anew; with more clips only what is new, and the last, whose neighbour is.
+    asked.clear()
+    measured("silence", 2, 1, Kept(tmp_path, {**by, "codecs": "b"}))
+    assert asked == names[:2]
+    asked.clear()
+    measured("silence", 2, 1, Kept(tmp_path, by))
+    assert asked == names[1:2]
+
+
+def test_every_weight_free_measure_of_the_benchmark_is_calibrated() -> None:
+    from vivace.evaluation.groups import GROUPS, metrics_of
+    from vivace.evaluation.quality_metrics import clip_metrics
+
+    covered = {metric.name for group in MATERIAL.values() for metric in metrics_for(group)}
+    every = {metric.name for group in ("seen", *GROUPS) for metric in metrics_of(group)}
+    assert every | {metric.name for metric in clip_metrics()} <= covered

@@ -32,6 +32,20 @@ def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "two or more" in capsys.readouterr().err
 
 
+def test_a_page_of_models(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "results" / "nano-nava-val", {"model": 0.01, "truth": 0.001}, count=6)
+    assert main(["evaluate", "models", "--split", "val", "--output", "page", "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["models"] == ["nano-nava-val"]
+    assert line["missing"] == [{"model": "nano-alive", "clips": 0}]
+    assert "vivace evaluate models --split val --output page" in (tmp_path / "page" / "models.md").read_text()
+    assert main(["evaluate", "models"]) == 2
+    assert "make one with" in capsys.readouterr().err
+    assert main(["evaluate", "models", "--split", "train"]) == 2
+    assert "train" in capsys.readouterr().err
+
+
 def test_models_are_evaluated_where_they_are_not_and_shown_side_by_side(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,7 @@ def test_world_benchmark_of_a_model_folder(
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert set(summary["groups"]["all"]) == {"model", "with alignment", "truth", "ceiling", "floor"}
     assert summary["groups"]["all"]["truth"]["sound_kind"]["n"] == 2
+    assert summary["command"].startswith(f"vivace evaluate world --model {long_reader} --count 2 --output")
     before = (tmp_path / "run" / "items.jsonl").read_text()
     assert main([*command, "--count", "3"]) == 0
     after = (tmp_path / "run" / "items.jsonl").read_text()

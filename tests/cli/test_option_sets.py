@@ -4,7 +4,8 @@ from typing import Annotated
 import typer
 from typer.testing import CliRunner
 
-from vivace.cli.option_sets import takes
+from vivace.cli.option_sets import takes, words_of
+from vivace.cli.world_benchmark import WorldAsked
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,11 @@ def test_what_is_due_and_bounds_hold() -> None:
 def test_help_shows_both() -> None:
     shown = told("first", "--help")
     assert all(text in shown for text in ("The first command.", "--name", "How wide.", "--json"))
+
+
+def test_options_can_be_told_as_the_words_that_give_them() -> None:
+    assert words_of(Size()) == []
+    words = words_of(Size(7, ["a", "b c"], True))
+    assert words == ["--width", "7", "--tags", "a", "--tags", "b c"]
+    assert told("first", "--name", "x", *words) == f"first x {Size(7, ['a', 'b c'], False)}\n"
+    assert words_of(WorldAsked(hand=False, keep_clips=True)) == ["--no-hand", "--keep-clips"]

@@ -81,6 +81,9 @@ def test_clips_of_any_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "1 items." in capsys.readouterr().out
     assert main([*command, "--json"]) == 0
     assert last_line(capsys)["scores"]["sound_loudness"]["n"] == 1
+    # Weights that are named and cannot be used are told before anything is measured, and the run goes on.
+    assert main([*command, "--weights", f"cavp={tmp_path / 'nowhere'}"]) == 0
+    assert "--weights cavp is not used" in capsys.readouterr().err
     (tmp_path / "talk").mkdir()
     (tmp_path / "talk" / "a.json").write_text('{"said": ["abcd"], "heard": ["abce"]}')
     assert main([*command, "--transcripts", str(tmp_path / "talk"), "--json"]) == 0

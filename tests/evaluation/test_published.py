@@ -9,6 +9,7 @@ from tests.perception.published.tiny_networks import (
     TINY,
     TinyBind,
     audiobox_folder,
+    bytes_of,
     clap_folder,
     seed_tts_file,
     sound,
@@ -19,6 +20,7 @@ from tests.perception.published.tiny_networks import (
 )
 
 from vivace.errors import VivaceError
+from vivace.evaluation.embedding_scores import cosines
 from vivace.evaluation.lip_sync_distance import lip_sync
 from vivace.evaluation.metric import ItemMetric, Sample
 from vivace.evaluation.published import (
@@ -30,7 +32,7 @@ from vivace.evaluation.published import (
     speaker_metrics,
     transcript_metrics,
 )
-from vivace.evaluation.published_metric import UNVERIFIED
+from vivace.evaluation.published_metric import UNVERIFIED, sound_of
 from vivace.evaluation.transcripts import characters, error_rate, plain_words, seed_tts_words
 from vivace.media import Clip
 from vivace.perception.published.audiobox import Audiobox
@@ -149,10 +151,17 @@ def test_lip_sync() -> None:
 
 
 def test_imagebind() -> None:
-    metrics = imagebind_metrics(ImageBind(TinyBind()))
+    metrics = imagebind_metrics(ImageBind(TinyBind(), bytes_of))
     assert tuple(metric.name for metric in metrics) == PUBLISHED["imagebind"].metrics
-    found = values(metrics, Sample("a", CLIP))
+    found = values(metrics, Sample("a", CLIP, prompt="a bell"))
     assert all(-1 <= value <= 1 for value in found.values())
+    network = ImageBind(TinyBind(), bytes_of)
+    assert found["ib_tv"] == pytest.approx(float(cosines(network.of_video(CLIP), network.of_text("a bell"))))
+    own = Sample("own", CLIP, prompt="a bell", refs={"audio_prompt": "a drum"})
+    (heard,) = (metric for metric in metrics if metric.name == "ib_ta")
+    wanted = float(cosines(network.of_sound(*sound_of(CLIP)), network.of_text("a drum")))
+    assert heard.update(own)["value"] == pytest.approx(wanted)
+    assert heard.update(Sample("untold", CLIP)) == {"undefined": "no prompt is given"}
     # The least 0.4 of the pictures cannot fit better than all of them; the clip is one window.
     assert found["javis_score"] <= found["avh_score"] + 1e-6
     mute = Clip(FRAMES, Fraction(25), None, 16000)

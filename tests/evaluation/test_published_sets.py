@@ -180,6 +180,6 @@ def test_named_weights_of_the_new_kinds_are_built(tmp_path: Path) -> None:
     assert {entry.key for entry in skipped} == PUBLISHED.keys() - named.keys()
     other = tmp_path / "other.pth"
     other.write_bytes((tmp_path / "laion" / "model.safetensors").read_bytes())
-    for key in ("panns", "passt", "vggish", "i3d", "musiq", "maniqa"):
+    for key in ("panns", "passt", "vggish", "i3d", "raft", "cavp", "musiq", "maniqa"):
         with pytest.raises(VivaceError, match="cannot be read"):
             published_metrics({key: other})

@@ -11,6 +11,7 @@ import typer
 from vivace.cli import suites
 from vivace.cli.option_sets import takes
 from vivace.cli.options import DEFAULT_MODEL
+from vivace.cli.shipped_page import models
 from vivace.cli.world_benchmark import WorldAsked, evaluate_model
 from vivace.errors import VivaceError
 
@@ -24,26 +25,10 @@ app.command(epilog="Example: vivace evaluate alive-style --model nano-nava --cou
 app.command(epilog="Example: vivace evaluate verse-bench --data Verse-Bench --protocol nava")(suites.verse_bench)
 app.command(epilog="Example: vivace evaluate seed-tts --data seedtts_testset --language en")(suites.seed_tts)
 app.command(epilog="Example: vivace evaluate javisbench --data JavisBench-mini.csv")(suites.javisbench)
+app.command(epilog="Example: vivace evaluate models results/nano-nava-test results/nano-alive-test")(models)
 
 Model = Annotated[str, typer.Option(help="A shipped model or a model folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")]
-HEADLINES = (
-    "av_event_f1_50ms",
-    "av_event_f1_75ms",
-    "av_offset_median",
-    "av_offset_median_abs",
-    "av_offset_mean_abs",
-    "av_offset_in_window",
-    "sound_kind",
-    "material_seen",
-    "colour",
-    "count_heard",
-    "count_seen",
-    "one_object",
-    "pan_agreement",
-)
-# Figures that another task adds to them.
-TASK_HEADLINES = ("first_frame_psnr", "second_frame_psnr")
 
 
 @app.command(epilog="Example: vivace evaluate world --split val --count 32 --output results/val")
@@ -57,8 +42,10 @@ def world(options: WorldAsked) -> None:
     """
     folder, summary = evaluate_model(options)
     if options.as_json:
+        from vivace.evaluation.headlines import headlines
+
         model_scores = {
-            name: {metric: conditions["model"][metric]["value"] for metric in _headlines(name, conditions)}
+            name: {metric: conditions["model"][metric]["value"] for metric in headlines(name, conditions)}
             for name, conditions in summary["groups"].items()
         }
         line = {"command": "evaluate world", "output": str(folder), "model": model_scores}
@@ -113,28 +100,12 @@ def _codec_parts(model: str, vae: Path | None, audio_vae: Path | None, vocoder: 
     return pipeline.vae, pipeline.audio_vae, pipeline.vocoder
 
 
-def _headlines(group: str, conditions: dict[str, dict[str, Any]]) -> list[str]:
-    """The metrics that are shown of a group: of impacts and instruments the headlines, of others all with a value."""
-    from vivace.evaluation.groups import GROUPS
-    from vivace.perception.published.weights import PUBLISHED
-
-    model = conditions["model"]
-    valued = [
-        name
-        for name in model
-        if any(scores[name]["value"] is not None for scores in conditions.values() if name in scores)
-    ]
-    if group in GROUPS:
-        return valued
-    published = {name for weights in PUBLISHED.values() for name in weights.metrics}
-    return [name for name in (*HEADLINES, *TASK_HEADLINES) if name in model] + [n for n in valued if n in published]
-
-
 def _print_tables(groups: dict[str, dict[str, dict[str, Any]]], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from vivace.evaluation.groups import GROUPS
+    from vivace.evaluation.headlines import headlines
 
     console = Console()
     for group, conditions in groups.items():
@@ -142,7 +113,7 @@ def _print_tables(groups: dict[str, dict[str, dict[str, Any]]], folder: Path) ->
             continue
         title = "Held-out scenes, still camera" if group == "all" else f"Prompts: {group}"
         table = Table("metric", *conditions, title=title, title_justify="left")
-        for name in _headlines(group, conditions):
+        for name in headlines(group, conditions):
             table.add_row(name, *(_cell(scores.get(name)) for scores in conditions.values()))
         console.print(table)
     console.print(f"All figures with intervals: {folder / 'summary.md'}")

@@ -8,6 +8,28 @@ from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 
+def words_of(options: Any) -> list[str]:
+    """The words of a command line that give these options: those that are not as they are when nothing is said, but for
+    `--json`, which changes nothing but what is printed."""
+    hints = get_type_hints(type(options), include_extras=True)
+    words: list[str] = []
+    for field in fields(options):
+        value = getattr(options, field.name)
+        (told,) = hints[field.name].__metadata__
+        # In an annotation typer keeps the first of an option's own names where a default would be.
+        given = [told.default, *(told.param_decls or ())]
+        named = next((one for one in given if isinstance(one, str) and one.startswith("--")), None)
+        name = named or f"--{field.name.replace('_', '-')}"
+        if value == field.default or name == "--json":
+            continue
+        if isinstance(value, bool):
+            words.append(name if value else f"--no-{name.removeprefix('--')}")
+        else:
+            for one in value if isinstance(value, list | tuple) else [value]:
+                words += [name, str(one)]
+    return words
+
+
 def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command that has the fields of a dataclass as options, behind its own.
 

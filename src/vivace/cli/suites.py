@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from vivace.cli.options import DEFAULT_MODEL, parse_guides
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
+    from vivace.evaluation.published import Skipped
     from vivace.evaluation.suites.run import MakeClips, ModelRun
     from vivace.evaluation.suites.suite import Suite, SuiteItem
     from vivace.media import Clip
@@ -152,7 +153,9 @@ def run_suite(suite: Suite, asked: SuiteAsked, found: dict[str, Path] | None = N
         suite = with_files(suite, TRANSCRIPTS, asked.transcripts)
     if asked.clips is not None and found is None:
         found = clips_of(suite, asked.clips)
-    published, skipped = published_metrics(weights_named(asked.weights or ()))
+    named = weights_named(asked.weights or ())
+    published, skipped = published_metrics(named)
+    tell_unused(named, skipped)
     model = None if asked.clips is not None else _model_run(suite, asked)
     origin = Path(asked.model).name if asked.clips is None else asked.clips.resolve().name
     folder = asked.output or Path("results") / f"{origin}-{suite.name}"
@@ -192,6 +195,12 @@ def weights_named(weights: Sequence[str]) -> dict[str, Path]:
         if "=" not in entry:
             found |= named_weights(Path(entry))
     return found | named_weights(flags=[entry for entry in weights if "=" in entry])
+
+
+def tell_unused(named: Mapping[str, Path], skipped: Sequence[Skipped]) -> None:
+    """Say, before anything is measured, which weights are named and yet cannot be used."""
+    for key, reason in {entry.key: entry.reason for entry in skipped if entry.key in named}.items():
+        typer.echo(f"vivace: --weights {key} is not used. {reason}", err=True)
 
 
 def _first(items: Sequence[SuiteItem], count: int) -> tuple[SuiteItem, ...]:

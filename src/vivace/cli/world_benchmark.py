@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vivace.cli.bars import bars
+from vivace.cli.option_sets import words_of
 from vivace.cli.options import DEFAULT_MODEL, parse_guides
-from vivace.cli.suites import weights_named
+from vivace.cli.suites import tell_unused, weights_named
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
             progress=progress,
             clips=KeptClips(folder) if asked.keep_clips or published is not None else None,
             published=published,
+            command=shlex.join(["vivace", "evaluate", "world", *words_of(asked)]),
         )
     return folder, summary
 
@@ -118,7 +121,10 @@ def _published(asked: WorldAsked) -> Published | None:
     from vivace.evaluation.published import published_metrics
     from vivace.evaluation.world_published import Published
 
-    return Published(*published_metrics(weights_named(asked.weights)))
+    named = weights_named(asked.weights)
+    metrics, skipped = published_metrics(named)
+    tell_unused(named, skipped)
+    return Published(metrics, skipped)
 
 
 def _items(asked: WorldAsked, pipeline: ClipPipeline, height: int, width: int, task: TaskName) -> list[WorldItem]:

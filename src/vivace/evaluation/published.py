@@ -18,7 +18,7 @@ from vivace.evaluation.embedding_scores import avh_score, cosines, javis_score, 
 from vivace.evaluation.frechet import pair_square_distance
 from vivace.evaluation.lip_sync_distance import lip_sync
 from vivace.evaluation.metric import Direction, ItemMetric, Sample, Undefined, once_per_sample
-from vivace.evaluation.published_metric import item_metric, sound_of
+from vivace.evaluation.published_metric import NO_PROMPT, clip_of, item_metric, pictures_of, sound_of
 from vivace.evaluation.set_metric import SetMetric
 from vivace.evaluation.transcripts import characters, error_rate, plain_words, seed_tts_words, verse_bench_words
 from vivace.perception.published.weights import PUBLISHED, MissingWeightsError, locate
@@ -26,6 +26,7 @@ from vivace.perception.published.weights import PUBLISHED, MissingWeightsError, 
 if TYPE_CHECKING:
     from vivace.perception.published.audiobox import Audiobox
     from vivace.perception.published.clap import Clap
+    from vivace.perception.published.funasr_speech import FunasrSpeech
     from vivace.perception.published.imagebind import ImageBind
     from vivace.perception.published.speaker import SeedTtsSpeaker, WavlmSpeaker
     from vivace.perception.published.syncnet import LipVectors
@@ -130,6 +131,33 @@ def transcript_metrics(network: Whisper) -> list[ItemMetric]:
     ]
 
 
+def sensevoice_metrics(network: FunasrSpeech) -> list[ItemMetric]:
+    """Verse-Bench's WER as it hears it, and its twin without punctuation; the mean of the utterances' rates."""
+    heard = once_per_sample(lambda sample: network(*sound_of(sample.clip)))
+
+    def metric(name: str, words: Callable[[str], Sequence[str]]) -> ItemMetric:
+        def measure(sample: Sample) -> float | Undefined:
+            if not words(_said(sample)):
+                return Undefined("nothing is to be said")
+            return error_rate(words(_said(sample)), words(heard(sample)))
+
+        return item_metric("sensevoice", name, measure, ("sound", "ref:said"), "lower")
+
+    return [metric("wer_verse_bench_sensevoice", verse_bench_words), metric("wer_plain_sensevoice", plain_words)]
+
+
+def paraformer_metrics(network: FunasrSpeech) -> list[ItemMetric]:
+    """Seed-TTS's CER of Chinese; the mean of the utterances' rates."""
+
+    def measure(sample: Sample) -> float | Undefined:
+        if not _chinese(_said(sample)):
+            return Undefined("nothing is to be said in Chinese")
+        said, heard = _said(sample), network(*sound_of(sample.clip))
+        return error_rate(seed_tts_words(said, chinese=True), seed_tts_words(heard, chinese=True))
+
+    return [item_metric("paraformer", "cer_seed_tts", measure, ("sound", "ref:said"), "lower")]
+
+
 def speaker_metrics(key: str, network: WavlmSpeaker | SeedTtsSpeaker) -> list[ItemMetric]:
     """The cosine of the clip's voice with the one that was given."""
 
@@ -183,20 +211,20 @@ def lip_sync_metrics(network: LipVectors) -> list[ItemMetric]:
 
 
 def imagebind_metrics(network: ImageBind) -> list[ItemMetric]:
-    """IB-Score, AVHScore and JavisScore of a clip's pictures and sound."""
+    """IB-Score, AVHScore and JavisScore of a clip's pictures and sound, and how well either fits its text."""
+    seen = once_per_sample(lambda sample: network.of_video(clip_of(sample)))
+    heard = once_per_sample(lambda sample: network.of_sound(*sound_of(sample.clip)))
 
     def find(sample: Sample) -> dict[str, float]:
-        clip = sample.clip
-        assert clip is not None
-        assert clip.frames is not None
-        audio, rate = sound_of(clip)
+        clip = clip_of(sample)
+        frames, (audio, rate) = pictures_of(clip), sound_of(clip)
         fps = float(clip.fps)
-        pictures, whole = network.of_pictures(clip.frames), network.of_sound(audio, rate)
-        spans = windows(len(clip.frames) / fps, fps)
+        pictures, whole = network.of_pictures(frames), heard(sample)
+        spans = windows(len(frames) / fps, fps)
         edges = [(round(first / fps * rate), round(last / fps * rate)) for first, last in spans]
         sounds = np.stack([network.of_sound(audio[:, start:end], rate) for start, end in edges])
         return {
-            "ib_score": float(cosines(network.of_video(clip), whole)),
+            "ib_score": float(cosines(seen(sample), whole)),
             "avh_score": avh_score(pictures, whole),
             "javis_score": javis_score(pictures, sounds, spans),
         }
@@ -206,15 +234,34 @@ def imagebind_metrics(network: ImageBind) -> list[ItemMetric]:
     def metric(name: str) -> ItemMetric:
         return item_metric("imagebind", name, lambda sample: found(sample)[name], ("pictures", "sound"))
 
-    return [metric(name) for name in PUBLISHED["imagebind"].metrics]
+    def with_text(name: str, side: str, vector: Callable[[Sample], np.ndarray]) -> ItemMetric:
+        def measure(sample: Sample) -> float | Undefined:
+            # JavisBench's sounds are asked for by the whole caption, other benchmarks' by a text of their own.
+            text = (side == "sound" and sample.refs.get("audio_prompt")) or sample.prompt
+            return float(cosines(vector(sample), network.of_text(str(text)))) if text else Undefined(NO_PROMPT)
+
+        return item_metric("imagebind", name, measure, (side,))
+
+    return [
+        metric("ib_score"),
+        with_text("ib_tv", "pictures", seen),
+        with_text("ib_ta", "sound", heard),
+        metric("avh_score"),
+        metric("javis_score"),
+    ]
 
 
 def _built(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
     """The metrics of one network with the weights at `path`; a network's libraries load only here."""
     if key in ("panns", "passt", "vggish", "dnsmos"):
         return _of_sound(key, path)
-    if key in ("laion-aesthetic", "aesthetic-v2-5", "i3d", "musiq", "maniqa", "dinov3", "dinov2"):
+    if key in ("laion-aesthetic", "aesthetic-v2-5", "i3d", "raft", "clip-b32", "musiq", "maniqa", "dinov3", "dinov2"):
         return _of_pictures(key, path)
+    if key == "cavp":
+        from vivace.evaluation.published_sync import cavp_metrics
+        from vivace.perception.published.cavp import CavpVectors
+
+        return cavp_metrics(CavpVectors(path))
     if key == "synchformer":
         from vivace.evaluation.published_sync import desync_metrics
         from vivace.perception.published.synchformer import OffsetLogits
@@ -232,6 +279,12 @@ def _built(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
         from vivace.perception.published.whisper import Whisper
 
         return transcript_metrics(Whisper(path))
+    if key in ("sensevoice", "paraformer"):
+        from vivace.perception.published.funasr_speech import FunasrSpeech
+
+        if key == "sensevoice":
+            return sensevoice_metrics(FunasrSpeech.sensevoice(path))
+        return paraformer_metrics(FunasrSpeech.paraformer(path))
     if key == "syncnet":
         from vivace.perception.published.syncnet import LipVectors
 
@@ -267,6 +320,14 @@ def _of_pictures(key: str, path: Path) -> Sequence[ItemMetric | SetMetric]:
         from vivace.perception.published.i3d import VideoLogits
 
         return published_pictures.video_distance_metrics(VideoLogits(path))
+    if key == "clip-b32":
+        from vivace.perception.published.clip_score import ClipVectors
+
+        return published_pictures.clip_metrics(ClipVectors(path))
+    if key == "raft":
+        from vivace.perception.published.raft import FlowSize
+
+        return published_pictures.flow_metrics(FlowSize(path))
     if key in ("dinov3", "dinov2"):
         from vivace.perception.published.dino import DinoTokens
 

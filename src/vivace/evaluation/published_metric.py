@@ -12,6 +12,7 @@ from vivace.evaluation.set_metric import Features, SetMetric
 from vivace.media import Clip
 from vivace.perception.published.weights import PUBLISHED
 
+NO_PROMPT = "no prompt is given"
 UNVERIFIED = "unverified"  # in the version of a metric whose adapter has never run on the public weights
 
 
@@ -43,6 +44,17 @@ def set_metric(
 ) -> SetMetric:
     """A metric of a whole set by the network whose weights `key` names."""
     return SetMetric(name, features, value, least=least, requires=requires, direction=direction, version=_version(key))
+
+
+def clip_of(sample: Sample) -> Clip:
+    """A sample's clip.
+
+    Raises:
+        VivaceError: it has none.
+    """
+    if sample.clip is None:
+        raise VivaceError(f"Sample {sample.id!r} has no clip; give one.")
+    return sample.clip
 
 
 def sound_of(clip: Clip | None) -> tuple[np.ndarray, int]:

@@ -7,21 +7,34 @@ from typing import TYPE_CHECKING
 from vivace.evaluation.embedding_scores import cosines
 from vivace.evaluation.frechet import frechet_of_sets, kernel_distance
 from vivace.evaluation.metric import ItemMetric, Sample, Undefined, once_per_sample
-from vivace.evaluation.published_metric import item_metric, pictures_of, set_metric
+from vivace.evaluation.published_metric import NO_PROMPT, item_metric, pictures_of, set_metric
 from vivace.evaluation.set_metric import Features, SetMetric
 from vivace.perception.published.weights import PUBLISHED
 
 if TYPE_CHECKING:
     from vivace.perception.published.aesthetic import AestheticPredictor
+    from vivace.perception.published.clip_score import ClipVectors
     from vivace.perception.published.dino import DinoTokens
     from vivace.perception.published.i3d import VideoLogits
     from vivace.perception.published.picture_quality import ManiqaScores, MusiqScores
+    from vivace.perception.published.raft import FlowSize
 
 
 def score_metrics(key: str, network: AestheticPredictor | MusiqScores | ManiqaScores) -> list[ItemMetric | SetMetric]:
     """The mean score of all pictures of a clip: aesthetic ones about 1 to 10, MUSIQ 0 to 100, MANIQA about 0 to 1."""
     (name,) = PUBLISHED[key].metrics
     return [item_metric(key, name, lambda sample: float(network(pictures_of(sample.clip)).mean()), ("pictures",))]
+
+
+def clip_metrics(network: ClipVectors) -> list[ItemMetric | SetMetric]:
+    """JavisBench's CLIP: the mean cosine of 48 pictures with the text that was asked for."""
+
+    def measure(sample: Sample) -> float | Undefined:
+        if not sample.prompt:
+            return Undefined(NO_PROMPT)
+        return float(cosines(network.of_pictures(pictures_of(sample.clip)), network.of_text(sample.prompt)).mean())
+
+    return [item_metric("clip-b32", "clip_score", measure, ("pictures",))]
 
 
 def identity_metrics(key: str, network: DinoTokens) -> list[ItemMetric | SetMetric]:
@@ -42,6 +55,19 @@ def identity_metrics(key: str, network: DinoTokens) -> list[ItemMetric | SetMetr
         item_metric(key, "id_verse_bench", lambda sample: found(sample)[1], needs),
         item_metric(key, "id_cls", lambda sample: found(sample)[0], needs),
     ]
+
+
+def flow_metrics(network: FlowSize) -> list[ItemMetric | SetMetric]:
+    """Verse-Bench's MS: the mean size of the flow between successive pictures, in pixels of pictures up to 640."""
+
+    def measure(sample: Sample) -> float | Undefined:
+        pictures = pictures_of(sample.clip)
+        if len(pictures) < 2:
+            return Undefined("a single picture does not move")
+        size = network(pictures)
+        return Undefined("a side is shorter than 121 pixels") if size is None else size
+
+    return [item_metric("raft", "ms_verse_bench", measure, ("pictures",), "none", "px")]
 
 
 def video_distance_metrics(network: VideoLogits) -> list[ItemMetric | SetMetric]:

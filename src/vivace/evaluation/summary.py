@@ -24,7 +24,12 @@ Results = Mapping[str, Mapping[str, Mapping[str, Result]]]  # group -> condition
 
 
 def write_summary(
-    folder: Path, run: Run, results: Results, generators: Sequence[str], skipped: Sequence[Skipped] = ()
+    folder: Path,
+    run: Run,
+    results: Results,
+    generators: Sequence[str],
+    skipped: Sequence[Skipped] = (),
+    command: str | None = None,
 ) -> dict[str, Any]:
     """Write both files and return what summary.json holds.
 
@@ -34,8 +39,10 @@ def write_summary(
         results: group -> condition -> metric name -> result.
         generators: conditions in which a model made the clips, the shipped settings first.
         skipped: published metrics that were asked for and cannot be measured.
+        command: that makes the run; None where it was not made by one.
     """
     summary: dict[str, Any] = run.to_json() | {
+        "command": command,
         "environment": environment(),
         "detectors": thresholds().provenance,
         "bootstrap": {"draws": DRAWS, "seed": SEED, "over": "items", "level": 0.95},

@@ -76,6 +76,7 @@ def evaluate_world(
     progress: Progress | None = None,
     clips: KeptClips | None = None,
     published: Published | None = None,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """Generate, detect, score; writes items.jsonl and strips/ while it runs, and summary.json, summary.md and
     report.html at its end.
@@ -91,6 +92,7 @@ def evaluate_world(
         progress: called with (condition, done, total) after each clip.
         clips: keeps every clip, the true ones too; of a run that has not kept them so far they are made again.
         published: metrics by the user's weights, which measure the clips that are kept, the model's and the true ones.
+        command: that makes this run, for its summary.
 
     Returns:
         The summary as it is written to summary.json.
@@ -121,7 +123,7 @@ def evaluate_world(
             for condition, of_clips in found.items():
                 conditions[condition] |= of_clips.results(ids)
     skipped = () if published is None else published.skipped
-    summary = write_summary(output, run, results, tuple(generators), skipped)
+    summary = write_summary(output, run, results, tuple(generators), skipped, command)
     write_report(output)
     return summary
 

@@ -25,15 +25,16 @@ def _mel_to_hz(mel: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def mel_filters(sample_rate: int, n_fft: int, bands: int) -> Tensor:
-    """Triangular filters of unit area over 0 .. sample_rate / 2. [bands, n_fft // 2 + 1]"""
+def mel_filters(sample_rate: int, n_fft: int, bands: int, low: float = 0.0, high: float | None = None) -> Tensor:
+    """Triangular filters of unit area over low .. high Hz (half the rate for None). [bands, n_fft // 2 + 1]"""
     # Cached, so it must not be a tensor of inference mode where the first caller is in it: training could not use that.
     with torch.inference_mode(False):
-        return _triangles(sample_rate, n_fft, bands)
+        return _triangles(sample_rate, n_fft, bands, low, sample_rate / 2.0 if high is None else high)
 
 
-def _triangles(sample_rate: int, n_fft: int, bands: int) -> Tensor:
-    edges = _mel_to_hz(torch.linspace(0, float(_hz_to_mel(torch.tensor(sample_rate / 2.0))), bands + 2))
+def _triangles(sample_rate: int, n_fft: int, bands: int, low: float, high: float) -> Tensor:
+    lowest, highest = (float(_hz_to_mel(torch.tensor(hertz))) for hertz in (low, high))
+    edges = _mel_to_hz(torch.linspace(lowest, highest, bands + 2))
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1)
     rise = (bins[None] - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - bins[None]) / (edges[2:] - edges[1:-1])[:, None]

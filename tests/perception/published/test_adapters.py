@@ -10,6 +10,7 @@ from tests.perception.published.tiny_networks import (
     TINY,
     TinyBind,
     audiobox_folder,
+    bytes_of,
     clap_folder,
     seed_tts_file,
     sound,
@@ -133,7 +134,7 @@ def test_imagebinds_inputs_and_vectors() -> None:
     assert imagebind.sound_input(sound(3.0, 22050), 22050).shape == (3, 1, 128, 204)
     assert imagebind.sound_input(sound(0.01), 16000).isfinite().all()
     assert imagebind.video_input(frames, 24.0).shape == (15, 3, 2, 224, 224)
-    adapter = ImageBind(TinyBind())
+    adapter = ImageBind(TinyBind(), bytes_of)
     assert adapter.of_sound(sound(), 16000).shape == adapter.of_video(clip).shape == (3,)
     pictures = adapter.of_pictures(frames[:5], batch=2)
     assert pictures.shape == (5, 3)

@@ -74,7 +74,7 @@ def wavlm_sv_folder(folder: Path) -> Path:
 
 def clap_folder(folder: Path) -> Path:
     torch.manual_seed(0)
-    vocabulary, merges = _byte_tokenizer(folder, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    vocabulary, merges = byte_tokenizer(folder, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     RobertaTokenizerFast(vocabulary, merges).save_pretrained(folder)
     ClapFeatureExtractor(truncation="fusion").save_pretrained(folder)
     config = ClapConfig(
@@ -95,7 +95,7 @@ def clap_folder(folder: Path) -> Path:
 def whisper_folder(folder: Path) -> Path:
     """A model for English alone."""
     torch.manual_seed(0)
-    vocabulary, merges = _byte_tokenizer(folder, ["<|endoftext|>"])
+    vocabulary, merges = byte_tokenizer(folder, ["<|endoftext|>"])
     tokenizer = WhisperTokenizer(vocabulary, merges)
     WhisperProcessor(WhisperFeatureExtractor(feature_size=16), tokenizer).save_pretrained(folder)
     config = WhisperConfig(
@@ -117,16 +117,22 @@ def tiny_lips() -> LipVectors:
     return adapter
 
 
+def bytes_of(texts: list[str]) -> torch.Tensor:
+    """Texts as numbers, cut or filled to eight."""
+    return torch.tensor([list(text.encode()[:8].ljust(8)) for text in texts])
+
+
 class TinyBind(torch.nn.Module):
     """Mean of each input's clips through a projection, as ImageBind averages its clips."""
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         ((name, x),) = inputs.items()
+        x = x.float()
         flat = x.flatten(2).mean(1) if x.ndim > 4 else x.flatten(1)
         return {name: torch.stack([flat.mean(1), flat.std(1), flat.amax(1)], dim=1)}
 
 
-def _byte_tokenizer(folder: Path, special: list[str]) -> tuple[str, str]:
+def byte_tokenizer(folder: Path, special: list[str]) -> tuple[str, str]:
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(["a"], vocab_size=257 + len(special), special_tokens=special)
     tokenizer.save_model(str(folder))

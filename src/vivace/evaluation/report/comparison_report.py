@@ -21,7 +21,7 @@ from vivace.evaluation.report.run_report import (
 from vivace.media import replacing
 
 SIDE_BY_SIDE = 8  # prompts
-_HEAD = ("metric", "first", "second", "difference [95 %]", "n", "p", "p (Holm)", "d", "better")
+DIFFERENCES_HEAD = ("metric", "first", "second", "difference [95 %]", "n", "p", "p (Holm)", "d", "better")
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:
@@ -43,16 +43,16 @@ def write_comparison(folder: Path, found: Comparison) -> None:
 def comparison_markdown(found: Comparison) -> str:
     """Both tables, and what was compared."""
     lines = [f"# {_title(found)}", "", _lead(found), "", "## Each prompt's own value, mean over prompts", ""]
-    lines += _markdown(*_means(found))
+    lines += markdown_table(*_means(found))
     lines += ["", "## Differences", "", comparison_note(found.prompts), ""]
-    lines += _markdown(_HEAD, _differences(found))
+    lines += markdown_table(DIFFERENCES_HEAD, difference_rows(found))
     if found.unpaired:
         lines += ["", f"Without values of two common prompts, so not tested: {', '.join(found.unpaired)}."]
     lines += ["", "## What was compared", ""]
-    lines += _markdown(("name", "folder", "condition", "weights"), _subjects(found))
+    lines += markdown_table(("name", "folder", "condition", "weights"), _subjects(found))
     if found.differing:
         lines += ["", "Settings that differ:", ""]
-        lines += _markdown(
+        lines += markdown_table(
             ("setting", *(s.name for s in found.subjects)), [(n, *v) for n, v in found.differing.items()]
         )
     lines += ["", f"Prompts sha256 {found.prompts_hash}."]
@@ -81,7 +81,8 @@ def _means(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return ("metric", *names), rows
 
 
-def _differences(found: Comparison) -> list[tuple[str, ...]]:
+def difference_rows(found: Comparison) -> list[tuple[str, ...]]:
+    """Every test of a comparison, under `DIFFERENCES_HEAD`."""
     rows: list[tuple[str, ...]] = []
     for entry in found.differences:
         paired, places = entry.paired, places_of(entry.unit)
@@ -129,9 +130,11 @@ def _sections(found: Comparison) -> list[str]:
             *charts,
             note="The mean over prompts of each prompt's own value; the summaries pool events, so theirs may differ.",
         ),
-        _side_by_side(found),
+        side_by_side(found),
         section(
-            "All numbers", fold("Differences", table(_HEAD, _differences(found))), fold("Means", table(*_means(found)))
+            "All numbers",
+            fold("Differences", table(DIFFERENCES_HEAD, difference_rows(found))),
+            fold("Means", table(*_means(found))),
         ),
     ]
     if found.unpaired:
@@ -144,7 +147,7 @@ def _sections(found: Comparison) -> list[str]:
     return parts
 
 
-def _side_by_side(found: Comparison) -> str:
+def side_by_side(found: Comparison) -> str:
     """The clips of all subjects under their prompt, for the prompts on which they differ most."""
     scores = {s.name: item_scores(s.results, s.condition) for s in found.subjects}
     rows = {s.name: s.results.of(s.condition, found.group) for s in found.subjects}
@@ -172,6 +175,7 @@ def _side_by_side(found: Comparison) -> str:
     return section("Side by side", *cards, note=note) if cards else ""
 
 
-def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def markdown_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Lines of a table in Markdown."""
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return lines + [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]

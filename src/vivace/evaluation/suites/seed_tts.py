@@ -21,7 +21,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _SIM,
     ),
     "zh": (
-        Column("CER", None, rule="Paraformer-zh, simplified characters"),
+        Column("CER", "cer_seed_tts", rule="heard by Paraformer-zh, by characters without punctuation"),
         Column("CER_whisper", "cer", rule="heard by Whisper, and so not the published figure", twin="CER"),
         _SIM,
     ),
@@ -45,8 +45,9 @@ def seed_tts_suite(folder: Path, language: str = "en") -> Suite:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise VivaceError(
-            f"Seed-TTS's list {str(path)!r} cannot be read ({error}); give its folder to --data."
+            f"Seed-TTS's list {str(path)!r} cannot be read ({reason}); give its folder to --data."
         ) from error
     items = [_item(line, number, path, language) for number, line in enumerate(lines, 1) if line.strip()]
     note = (

@@ -27,6 +27,10 @@ _AS = (("aesthetic_v2_5", 1 / 30), ("musiq", 1 / 300), ("maniqa", 1 / 3))
 _TWICE = (
     Column("WER", "wer_verse_bench", rule=f"mean of utterances, punctuation kept as part of words; {_HEARD}"),
     Column("WER_norm", "wer_plain", rule=f"without punctuation, Chinese by characters; {_HEARD}", twin="WER"),
+    Column(
+        "WER_sensevoice", "wer_verse_bench_sensevoice", rule="as WER, heard by SenseVoiceSmall as there", twin="WER"
+    ),
+    Column("WER_sensevoice_norm", "wer_plain_sensevoice", rule="as WER_norm, heard by SenseVoiceSmall", twin="WER"),
 )
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "official": (
@@ -44,6 +48,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("AS_items", None, terms=_AS, rule="over all clips alike, whichever set they are of", twin="AS"),
         Column("ID", "id_verse_bench", rule="DINOv3's token -2, a patch at the picture's end"),
         Column("ID_cls", "id_cls", rule="DINOv3's class token", twin="ID"),
+        Column("MS", "ms_verse_bench", rule="mean |flow| by RAFT; in the benchmark's code, not among its figures"),
         Column("FD", "clap_pair_sqdist", groups=("set2",), rule=_PAIR),
         Column("KL", "kl_verse_bench", groups=("set2",), rule="PaSST, 1e-6 inside the logarithm of the generated side"),
         Column("CS", "clap_score", groups=_SIDE),

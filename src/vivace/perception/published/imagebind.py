@@ -6,6 +6,7 @@ What is ours is how clips become its inputs, written from its paper and its publ
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ class ImageBind:
     """Pictures and sound to vectors in one space.
 
     Args:
-        model: takes {"vision": [B, clips, 3, 2, 224, 224]} or [B, 3, 224, 224], or {"audio": [B, clips, 1, 128, 204]},
-            and gives vectors [B, D] under the same name.
+        model: takes {"vision": [B, clips, 3, 2, 224, 224]} or [B, 3, 224, 224], {"audio": [B, clips, 1, 128, 204]} or
+            {"text": [B, L]}, and gives vectors [B, D] under the same name.
+        tokens: texts to [B, L].
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, tokens: Callable[[list[str]], torch.Tensor]) -> None:
+        self.model, self.tokens = model, tokens
 
     @classmethod
     def from_installation(cls, path: Path) -> ImageBind:
@@ -46,13 +48,19 @@ class ImageBind:
         """
         try:
             package = importlib.import_module("imagebind.models.imagebind_model")
+            data = importlib.import_module("imagebind.data")
         except ImportError:
             raise MissingWeightsError(
                 PUBLISHED["imagebind"], "are of use only with the package imagebind, not installed"
             ) from None
         model = package.imagebind_huge(pretrained=False)
         load_strictly(model, read_tensors(path), str, path)
-        return cls(model.eval().requires_grad_(False))
+        return cls(model.eval().requires_grad_(False), lambda texts: data.load_and_transform_text(texts, "cpu"))
+
+    @torch.no_grad()
+    def of_text(self, text: str) -> np.ndarray:
+        """Vector [D] of a text."""
+        return self._vectors("text", self.tokens([text]))[0]
 
     @torch.no_grad()
     def of_sound(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:

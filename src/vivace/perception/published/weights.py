@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from vivace.errors import VivaceError
@@ -74,6 +75,22 @@ PUBLISHED: dict[str, PublishedWeights] = {
             folder=True,
         ),
         PublishedWeights(
+            "sensevoice",
+            ("wer_verse_bench_sensevoice", "wer_plain_sensevoice"),
+            "the folder of SenseVoiceSmall with that of fsmn-vad in it, and the package funasr installed by yourself",
+            "Hugging Face: FunAudioLLM/SenseVoiceSmall and funasr/fsmn-vad",
+            "see its source (FunASR has a model licence of its own)",
+            folder=True,
+        ),
+        PublishedWeights(
+            "paraformer",
+            ("cer_seed_tts",),
+            "the folder of paraformer-zh, and the package funasr installed by yourself",
+            "Hugging Face: funasr/paraformer-zh",
+            "see its source (FunASR has a model licence of its own)",
+            folder=True,
+        ),
+        PublishedWeights(
             "wavlm-sv",
             ("speaker_similarity_wavlm_sv",),
             "a transformers folder of wavlm-base-plus-sv",
@@ -90,7 +107,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
         ),
         PublishedWeights(
             "imagebind",
-            ("ib_score", "avh_score", "javis_score"),
+            ("ib_score", "ib_tv", "ib_ta", "avh_score", "javis_score"),
             "imagebind_huge.pth, and the package imagebind installed by yourself",
             "facebookresearch/ImageBind",
             "CC-BY-NC 4.0: code and weights for non-commercial use only; vivace holds neither",
@@ -167,6 +184,28 @@ PUBLISHED: dict[str, PublishedWeights] = {
             "synchformer_state_dict.pth",
             "release v0.1 of hkchengrex/MMAudio (model 24-01-04T16-39-21 of v-iashin/Synchformer)",
             "see its source (others cite MIT for Synchformer; MMAudio's own networks are CC-BY-NC 4.0)",
+        ),
+        PublishedWeights(
+            "clip-b32",
+            ("clip_score",),
+            "a transformers folder of clip-vit-base-patch32",
+            "Hugging Face: openai/clip-vit-base-patch32",
+            "MIT (CLIP's repository)",
+            folder=True,
+        ),
+        PublishedWeights(
+            "cavp",
+            ("cavp_score",),
+            "cavp_epoch66.ckpt",
+            "Hugging Face: SimianLuo/Diff-Foley, diff_foley_ckpt",
+            "see its source",
+        ),
+        PublishedWeights(
+            "raft",
+            ("ms_verse_bench",),
+            "raft-things.pth",
+            "princeton-vl/RAFT (its models.zip; Verse-Bench names the same file)",
+            "BSD-3-Clause",
         ),
         PublishedWeights(
             "dinov3",
@@ -264,7 +303,9 @@ def read_tensors(path: Path, *, drop: tuple[str, ...] = ()) -> dict[str, Any]:
             with torch.serialization.safe_globals(_arrays()):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = " ".join(str(error).split())[:120]
+        # PyTorch answers with advice on switches that is of no use here.
+        pickled = isinstance(error, UnpicklingError)
+        reason = "damaged, or no file of tensors alone" if pickled else " ".join(str(error).split())[:120]
         raise VivaceError(f"Weights {str(path)!r} cannot be read ({reason}); give the publisher's file.") from error
     for inner in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(inner), Mapping):
