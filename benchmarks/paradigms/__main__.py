@@ -5,7 +5,8 @@
 
 `run` trains every paradigm with every seed, one after another, each in a folder of its own. It stops by itself after
 `--minutes`, with a checkpoint; the same command goes on from there, and ends when all is trained. `table` takes what is
-complete and says how much that is.
+complete and says how much that is. With `--text-encoder` all read the same trained text encoder, which stays as it is;
+without, each trains a small one of its own, which takes thousands of steps before it is worth reading.
 
 Quality is the held-out velocity error, both sides noisy, one of them given, and each alone; what the other side is
 worth is the difference. Clips are not judged. Intervals are 95 % bootstrap intervals over seeds and clips; with the
@@ -37,6 +38,7 @@ from vivace.training.joint import JointRecipe
 from vivace.training.loop import train
 
 DRAWS = 2000
+ENCODER = ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "feed_forward_proj")
 TASKS = [
     {"name": "t2av", "probability": 0.6},
     {"name": "a2v", "probability": 0.1, "audio": "given"},
@@ -50,30 +52,26 @@ def recipe_of(paradigm: str, seed: int, options: argparse.Namespace) -> JointRec
     """What one unit trains: everything but the network and the seed is the same for all."""
     sample = ShardReader(options.latents, "latents").get(0)
     channels = sample["video"].shape[0], sample["audio"].shape[1]
+    encoder = encoder_of(options.text_encoder, options.text_width)
     return JointRecipe.model_validate(
         {
             "unit": "joint",
             "seed": seed,
             "transformer": {
                 "paradigm": paradigm,
-                "config": matched(paradigm, options.budget, *channels, options.text_width),
+                "config": matched(paradigm, options.budget, *channels, encoder["d_model"]),
             },
-            "text_encoder": {
-                "vocab_size": 384,
-                "d_model": options.text_width,
-                "d_kv": options.text_width // 4,
-                "d_ff": 2 * options.text_width,
-                "num_layers": 2,
-                "num_heads": 4,
-                "feed_forward_proj": "gated-gelu",
-            },
+            "text_encoder": encoder,
+            "start_text_encoder_from": options.text_encoder,
+            "train_text_encoder": options.text_encoder is None,
             "stages": [
                 {
                     "name": "all",
                     "steps": options.steps,
                     "sources": [{"folder": str(options.latents), "batch": options.batch}],
                     "tasks": TASKS,
-                    "times": {"kind": "logit-normal", "shift": 2.0},
+                    "times": {"kind": "logit-normal", "shift": 2.5, "spread": True},
+                    "dropout": {"exchange": 0.1},
                     "audio_weight": 1.0,
                 }
             ],
@@ -90,6 +88,23 @@ def recipe_of(paradigm: str, seed: int, options: argparse.Namespace) -> JointRec
             },
         }
     )
+
+
+def encoder_of(folder: Path | None, width: int) -> dict[str, Any]:
+    """Configuration of the text encoder: that of a run or model folder, or a small new one of this width."""
+    if folder is None:
+        sizes = {"d_model": width, "d_kv": width // 4, "d_ff": 2 * width, "num_layers": 2, "num_heads": 4}
+        return {"vocab_size": 384, **sizes, "feed_forward_proj": "gated-gelu"}
+    try:
+        if (folder / "recipe.json").is_file():
+            found: dict[str, Any] = json.loads((folder / "recipe.json").read_text())["text_encoder"]
+            return found
+        kept = json.loads((folder / "text_encoder" / "config.json").read_text())
+        return {name: kept[name] for name in ENCODER}
+    except (OSError, KeyError, json.JSONDecodeError):
+        raise ValueError(
+            f"{folder} holds no text encoder; give a run of the unit captions, or a model folder"
+        ) from None
 
 
 class StopRequest:
@@ -245,21 +260,24 @@ def main(words: Sequence[str] | None = None) -> int:
     run.add_argument("--steps", type=int, default=3000)
     run.add_argument("--seeds", type=int, default=3)
     run.add_argument("--budget", type=int, default=3_000_000, help="parameters of each network")
-    run.add_argument("--text-width", type=int, default=96, help="of the text encoder's features, a multiple of 4")
+    run.add_argument("--text-encoder", type=Path, help="run or model folder whose text encoder all read, unchanged")
+    run.add_argument("--text-width", type=int, default=96, help="of a text encoder that learns too, a multiple of 4")
     run.add_argument("--batch", type=int, default=32)
     run.add_argument("--clips", type=int, default=64, help="held-out")
     run.add_argument("--threads", type=int, default=2)
     run.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
     run.add_argument("--minutes", type=float, default=85.0)
     table = commands.add_parser("table")
-    table.add_argument("--output", type=Path)
+    table.add_argument("--output", type=Path, help="FILE.json; FILE.md is written beside it")
     for command in (run, table):
         command.add_argument("--runs", type=Path, default=Path("runs/paradigms"))
     options = parser.parse_args(words)
     if options.command == "table":
         rows = table_of(options.runs)
         if options.output is not None:
-            options.output.write_text(json.dumps(rows, indent=1) + "\n")
+            for suffix, text in ((".json", json.dumps(rows, indent=1) + "\n"), (".md", markdown(rows) + "\n")):
+                with replacing(options.output.with_suffix(suffix)) as temporary:
+                    temporary.write_text(text)
         print(markdown(rows))
         return 0
     try:

@@ -3,6 +3,8 @@
 - aligned: NAVA's, in which each side first has blocks of its own that see both, then blocks that both share;
 - towers: Alive's, two towers that read each other;
 - unified: one transformer over words, picture and sound.
+
+Each tells a token where in the clip it is, in its own way.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def config_of(
     if paradigm == "aligned":
         double, single = depth
         blocks = {"num_double_layers": double, "num_single_layers": single, "ffn_dim": 4 * width}
-        return like | blocks | {"text_dim": text_dim, "speaker_dim": None}
+        return like | blocks | {"text_dim": text_dim, "speaker_dim": None, "places": True}
     if paradigm == "unified":
         return like | {"num_layers": depth[0], "text_dim": text_dim}
     sound = max(2 * HEADS, round(2 * width / 3 / (2 * HEADS)) * 2 * HEADS)
@@ -68,7 +70,8 @@ def config_of(
         "adjust_rank": 32,
         "text_dims": (text_dim,),
         "time_theta": 1000.0,
-        "learned_positions": None,
+        "learned_positions": (32, 8, 8),
+        "audio_positions": 128,
     }
 
 

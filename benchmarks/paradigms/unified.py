@@ -14,9 +14,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from vivace.models.alive import Head, SingleBlock, TextEmbedding, grid_of, hiding
+from vivace.models.alive_layers import Head, TextEmbedding, grid_of, hiding
 from vivace.models.alive_time import AdaptiveNorm, Time, TimeEmbedding
+from vivace.models.alive_video import SingleBlock
 from vivace.models.layers import Patch, PatchEmbedding, pad_to_patches, unpatchify
+from vivace.models.places import PlaceEmbedding
 from vivace.models.rotary import audio_rotation, video_rotation
 from vivace.pair import AV
 
@@ -57,6 +59,7 @@ class UnifiedTransformer(nn.Module):
         self.video_embedding = PatchEmbedding(video_channels, dim, patch_size)
         self.audio_embedding = nn.Linear(audio_channels, dim)
         self.sort_embedding = nn.Parameter(torch.zeros(3, dim))
+        self.place_embedding = PlaceEmbedding(dim)
         self.time_embedding = TimeEmbedding(freq_dim, dim)
         self.blocks = nn.ModuleList(SingleBlock(dim, num_heads, eps) for _ in range(num_layers))
         out = video_channels * patch_size[0] * patch_size[1] * patch_size[2]
@@ -68,6 +71,9 @@ class UnifiedTransformer(nn.Module):
         for module in self.modules():
             if isinstance(module, (AdaptiveNorm, Head)):
                 nn.init.zeros_(module.linear.weight)
+            elif isinstance(module, PlaceEmbedding):
+                nn.init.zeros_(module.video.weight)
+                nn.init.zeros_(module.audio.weight)
 
     def encode_context(self, text: Sequence[Tensor]) -> UnifiedContext:
         """From features [n_i, text_dim] of each sample; an empty one is the null text."""
@@ -89,11 +95,12 @@ class UnifiedTransformer(nn.Module):
         if latents.video is not None:
             grid = grid_of(latents.video, self.config.patch_size)
             tokens.append(self.video_embedding(pad_to_patches(latents.video, self.config.patch_size)))
-            tokens[-1] = tokens[-1] + self.sort_embedding[1]
+            tokens[-1] = tokens[-1] + self.sort_embedding[1] + self.place_embedding.of_video(grid, device)
             turns.append(video_rotation(grid, head_dim, theta, device))
             steps.append(_every(cast(Tensor, timesteps.video), tokens[-1]))
         if latents.audio is not None:
-            tokens.append(self.audio_embedding(latents.audio) + self.sort_embedding[2])
+            told = self.place_embedding.of_audio(latents.audio.shape[1], self.frames_per_token, device)
+            tokens.append(self.audio_embedding(latents.audio) + self.sort_embedding[2] + told)
             turns.append(audio_rotation(latents.audio.shape[1], head_dim, self.frames_per_token, theta, device))
             steps.append(_every(cast(Tensor, timesteps.audio), tokens[-1]))
         every = torch.cat(steps, dim=1)

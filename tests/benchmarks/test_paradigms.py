@@ -10,8 +10,10 @@ from benchmarks.paradigms.__main__ import interval, main, markdown, recipe_of, s
 from benchmarks.paradigms.networks import PARADIGMS, build, config_of, matched, parameters
 from benchmarks.paradigms.objective import FIGURES, ParadigmObjective
 from benchmarks.paradigms.unified import UnifiedTransformer
+from tests.tiny import tiny_text_encoder
 from tests.training.conftest import clips, codecs, latents
 
+from vivace.data.fingerprint import weights_hash
 from vivace.pair import AV
 
 __all__ = ["clips", "codecs", "latents"]
@@ -85,6 +87,7 @@ def test_units_go_on_where_they_were_stopped_and_make_a_table(
     capsys.readouterr()
     assert main(["table", "--runs", str(runs), "--output", str(tmp_path / "table.json")]) == 0
     rows = json.loads((tmp_path / "table.json").read_text())
+    assert (tmp_path / "table.md").read_text() == markdown(rows) + "\n"
     assert [row["paradigm"] for row in rows] == list(PARADIGMS)
     for row in rows:
         assert (row["seeds"], row["clips"], row["steps"]) == ([0], 4, 3)
@@ -102,7 +105,10 @@ def test_an_interrupted_unit_is_the_uninterrupted_one(latents: Path, tmp_path: P
 
     from benchmarks.paradigms.__main__ import run_unit
 
+    # All read one text encoder, which stays as it is.
+    tiny_text_encoder().save_pretrained(tmp_path / "model" / "text_encoder")
     settings = {"steps": 3, "budget": BUDGET, "text_width": 16, "batch": 4, "clips": 4, "threads": 1}
+    settings["text_encoder"] = tmp_path / "model"
     errors = []
     for number in range(2):
         options = argparse.Namespace(
@@ -114,6 +120,11 @@ def test_an_interrupted_unit_is_the_uninterrupted_one(latents: Path, tmp_path: P
     assert all(np.isfinite(values).all() and len(values) == 4 for values in errors[0].values())
     # The same data, noise and captions for all: only the network differs.
     one, other = (ParadigmObjective(recipe_of(name, 1, options), tmp_path) for name in ("unified", "towers"))
+    assert weights_hash(one.text_encoder) == weights_hash(other.text_encoder) == weights_hash(tiny_text_encoder())
+    assert not any(parameter.requires_grad for parameter in one.text_encoder.parameters())
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="holds no text encoder"):
+        recipe_of("unified", 1, argparse.Namespace(**{**vars(options), "text_encoder": tmp_path / "none"}))
     for step in range(3):
         a, b = one.prepare(step), other.prepare(step)
         assert a.captions == b.captions

@@ -10,8 +10,10 @@ from torch import Tensor
 
 import vivace
 from vivace.errors import VivaceError
-from vivace.models.alive import AliveTransformer, estimated_clean, pairing
+from vivace.models.alive import AliveTransformer
+from vivace.models.alive_audio import pairing
 from vivace.models.alive_context import AliveContext, ClipConditions
+from vivace.models.alive_time import estimated_clean
 from vivace.pair import AV
 from vivace.timeline import Timeline
 

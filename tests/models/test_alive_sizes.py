@@ -4,6 +4,7 @@ from torch import nn
 
 from vivace.models.alive import AliveTransformer
 from vivace.models.alive_sizes import SIZES
+from vivace.models.alive_start import AUDIO_ENTRY, VIDEO_ENTRY, entry_gain
 
 
 def count(module: nn.Module) -> int:
@@ -57,3 +58,21 @@ def test_the_nano_transformer_is_at_most_16_megabytes_in_bfloat16() -> None:
         model = AliveTransformer(**SIZES["nano"])
     assert 2 * count(model) <= 16_000_000
     assert count(model.video) > count(model.audio) > count(model.exchange)
+
+
+def test_tokens_enter_at_every_width_as_large_as_in_the_published_towers(published: AliveTransformer) -> None:
+    entries = (
+        (published.video.embedding.weight.flatten(1), VIDEO_ENTRY),
+        (published.audio.embedding.weight, AUDIO_ENTRY),
+    )
+    for weight, entry in entries:
+        assert (weight.shape[1], weight.shape[0]) == entry
+        assert entry_gain(weight, entry) == 1  # Xavier's rule as it is
+    torch.manual_seed(0)
+    nano = AliveTransformer(**SIZES["nano"])
+    for weight, (values, width) in (
+        (nano.video.embedding.weight.flatten(1), VIDEO_ENTRY),
+        (nano.audio.embedding.weight, AUDIO_ENTRY),
+    ):
+        tokens = torch.randn(2000, weight.shape[1]) @ weight.T
+        assert tokens.square().mean().item() == pytest.approx(2 * values / (values + width), rel=0.05)

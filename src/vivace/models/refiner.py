@@ -22,10 +22,14 @@ from diffusers.models.attention import AttentionMixin
 from torch import Tensor, nn
 
 from vivace.errors import VivaceError
-from vivace.models.alive import AliveTransformer, VideoTower, grid_of, hiding, with_positions
+from vivace.models.alive import AliveTransformer
+from vivace.models.alive_entry import blank_like, patches, unturned
+from vivace.models.alive_exchange import clocks
+from vivace.models.alive_layers import grid_of, hiding, with_positions
 from vivace.models.alive_time import Time, embedded_time
-from vivace.models.layers import AffineLayerNorm, Patch, pad_to_patches, unpatchify
-from vivace.models.rotary import Grid, time_rotation, video_rotation
+from vivace.models.alive_video import VideoTower
+from vivace.models.layers import AffineLayerNorm, Patch, unpatchify
+from vivace.models.rotary import Grid, video_rotation
 from vivace.models.time_aligned import Adjust, TimeAlignedCrossAttention
 from vivace.models.windows import Windows, windows_of
 from vivace.pair import AV
@@ -124,6 +128,10 @@ class OneWayExchange(nn.Module):
         self.hear = nn.ModuleList(
             TimeAlignedCrossAttention(config.dim, inner, inner, heads, eps) for _ in range(config.num_single_layers)
         )
+
+    def embedded(self, clean: Tensor) -> Tensor:
+        """As `Exchange.embedded`."""
+        return self.estimate_norm(self.estimate_embedding(clean.to(self.estimate_embedding.weight.dtype)))
 
 
 class AliveRefinerTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin):
@@ -227,38 +235,35 @@ class AliveRefinerTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, Attenti
         config, tower = self.config, self.video
         x, grid = self._checked(latents, timesteps, context)
         words = context.text.shape[1]
-        blank = x.new_tensor(config.blank or [0.0] * config.video_channels).view(1, -1, 1, 1, 1).expand_as(x)
         mask = x.new_zeros(1).expand(len(x), config.mask_channels, *x.shape[2:])
-        seen = torch.cat((x, blank, mask), dim=1).to(tower.embedding.weight.dtype)
-        patch = cast(Patch, tuple(config.patch_size))
-        v = with_positions(tower.embedding(pad_to_patches(seen, patch)), [*tower.positions], grid)
+        v = patches(tower.embedding, config, x, blank_like(x, config), mask)
+        v = with_positions(v, [*tower.positions], grid)
         time, _ = embedded_time(tower.time_embedding, cast(Tensor, timesteps.video), v, before=words)
 
         head_dim = config.dim // config.num_heads
-        unturned = torch.tensor([1.0, 0.0], device=v.device).expand(words, head_dim // 2, 2)
-        rotation = torch.cat((unturned, video_rotation(grid, head_dim, config.rope_theta, v.device)))
+        turned = video_rotation(grid, head_dim, config.rope_theta, v.device)
+        rotation = torch.cat((unturned(words, head_dim, v.device), turned))
         bias = hiding(torch.cat((context.shown, context.shown.new_ones(len(x), v.shape[1])), dim=1))
         sound = context.sound if exchange else None
-        clocks = None if sound is None else self._clocks(context.times, grid, v.device)
+        met = None if sound is None else clocks(config, context.times, grid, v.device)
 
         text, blocks = context.text, len(tower.dual_blocks)
         for number, (block, fusion) in enumerate(zip(tower.dual_blocks, self.exchange.fusions, strict=True)):
             text, v = self._through(block, text, v, time, rotation, bias, self._windows(grid, number, v.device))
             if sound is not None:
                 own = time.part(words, None)
-                v = self._through(fusion, v, sound.stages[number].to(v.dtype), clocks, own, sound.now.to(v.dtype))
-        if sound is not None:
-            embedding = self.exchange.estimate_embedding
-            heard = self.exchange.estimate_norm(embedding(sound.clean.to(embedding.weight.dtype)))
+                v = self._through(fusion, v, sound.stages[number].to(v.dtype), met, own, sound.now.to(v.dtype))
+        heard = None if sound is None else self.exchange.embedded(sound.clean)
         s = torch.cat((text, v), dim=1)
         for number, (block, hear) in enumerate(zip(tower.single_blocks, self.exchange.hear, strict=True), blocks):
             s = self._through(block, s, time, rotation, bias, self._windows(grid, number, v.device))
-            if clocks is not None:
-                found = self._through(hear, s[:, words:], heard, *clocks)
+            if met is not None:
+                found = self._through(hear, s[:, words:], heard, *met)
                 s = torch.cat((s[:, :words], s[:, words:] + found), dim=1)
         out = tower.head(s[:, words:], time.part(words, None))
         t, h, w = x.shape[-3:]
-        return AV(unpatchify(out, grid, patch)[:, :, :t, :h, :w].to(x.dtype), None)
+        pixels = unpatchify(out, grid, cast(Patch, tuple(config.patch_size)))
+        return AV(pixels[:, :, :t, :h, :w].to(x.dtype), None)
 
     def _through(self, block: nn.Module, *arguments: Any) -> Any:
         if self.gradient_checkpointing and torch.is_grad_enabled():
@@ -270,16 +275,6 @@ class AliveRefinerTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, Attenti
         if size is None or all(most >= length for most, length in zip(size, grid, strict=True)):
             return None
         return windows_of(grid, cast(Grid, tuple(size)), block % 2 == 1, device)
-
-    def _clocks(self, times: AV[Tensor], grid: Grid, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Rotations of video and audio tokens by the seconds at which they are (UniTemp-RoPE)."""
-        config = self.config
-        width = config.exchange_dim // config.exchange_heads
-
-        def turned(seconds: Tensor) -> Tensor:
-            return time_rotation(seconds.double() * config.time_rate, width, config.time_theta).to(device)
-
-        return turned(cast(Tensor, times.video).repeat_interleave(grid[1] * grid[2])), turned(cast(Tensor, times.audio))
 
     def _checked(self, latents: AV[Tensor], timesteps: AV[Tensor], context: RefinerContext) -> tuple[Tensor, Grid]:
         x, channels = latents.video, self.config.video_channels

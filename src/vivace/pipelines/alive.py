@@ -11,7 +11,6 @@ import torch
 from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
 from torch import Tensor
 
-from vivace.conditioning.first_frame import as_picture, fit_image
 from vivace.conditioning.given import encode_pictures
 from vivace.conditioning.text import encode_prompts, speech_spans
 from vivace.errors import VivaceError
@@ -20,12 +19,11 @@ from vivace.models.alive import AliveTransformer
 from vivace.models.alive_context import AliveContext, ClipConditions
 from vivace.models.vocoder import IstftVocoder
 from vivace.pair import AV
-from vivace.perception.faces import faces_in
-from vivace.perception.thresholds import thresholds
 from vivace.pipelines.capabilities import AliveCapabilities
 from vivace.pipelines.clip_pipeline import ClipPipeline, load_offloaded
 from vivace.pipelines.clip_plan import ClipPlan, adjusted
 from vivace.pipelines.materials import Modalities
+from vivace.pipelines.references import fitted_references
 from vivace.sampling.guidance import Branch, Guidance
 from vivace.sampling.loop import Given
 from vivace.sampling.mutual_presets import MutualPreset
@@ -157,17 +155,10 @@ class AlivePipeline(ClipPipeline):
             video=video,
             extend=extend,
         )
-        shown = self._fitted(references, len(prompts), modalities, arranged.width, arranged.height)
-        chosen = preset if isinstance(preset, MutualPreset) else can.preset_named(preset)
-        for name in guides or {}:
-            guide = name.partition(".")[0]
-            missing = {
-                "mutual": modalities != "both" and "the clip has one side",
-                "references": not any(shown) and "no references were given",
-            }.get(guide)
-            if missing:
-                raise VivaceError(f"Guide {name!r} has nothing to act on, because {missing}; leave it out.")
-        chosen = adjusted(chosen.with_guides(guides or {}), num_inference_steps, cache)
+        size = arranged.height, arranged.width
+        shown = fitted_references(can, references, len(prompts), size, pictured=modalities != "audio")
+        chosen = self._guided(preset, guides or {}, modalities, referenced=any(shown))
+        chosen = adjusted(chosen, num_inference_steps, cache)
         rule = rule or chosen.guidance(video=modalities != "audio", audio=modalities != "video", references=any(shown))
         shared = self._settled(
             prompts,
@@ -182,46 +173,23 @@ class AlivePipeline(ClipPipeline):
         )
         return AlivePlan(**vars(shared), references=shown)
 
-    def _fitted(
-        self, references: Any, count: int, modalities: Modalities, width: int, height: int
-    ) -> list[list[np.ndarray]]:
-        """The references of each prompt at the clip's size.
+    def _guided(
+        self, preset: str | MutualPreset | None, guides: Mapping[str, float], modalities: Modalities, referenced: bool
+    ) -> MutualPreset:
+        """The preset that is asked for, with the scales that are given.
 
         Raises:
-            VivaceError: pictures that are none or too small, too many, for another number of prompts, or for a clip
-                without pictures; where the model asks for one face in each, pictures with none or several.
+            VivaceError: an unknown preset or guide, or a guide that has nothing to act on.
         """
-        can = self.abilities
-        given = (
-            [] if references is None else list(references) if isinstance(references, (list, tuple)) else [references]
-        )
-        lists = [list(x) for x in given if isinstance(x, (list, tuple))]
-        if lists and (len(lists) != len(given) or len(lists) != count):
-            raise VivaceError(
-                f"{len(given)} lists of references were given for {count} prompts; give one for each, or one for all."
-            )
-        each = lists or [given] * count
-        most = max(map(len, each))
-        if not most:
-            return each
-        if modalities == "audio":
-            raise VivaceError("References show who is to be seen, and only sound is made; leave them out.")
-        if most > can.most_references:
-            able = f"takes up to {can.most_references}" if can.most_references else "has not learned to use any"
-            raise VivaceError(f"{most} references were given and {can.name} {able}; leave some out.")
-        for picture in (picture for row in each for picture in row):
-            size = as_picture(picture).size
-            # Enlarged more than this, a face has lost what tells it from others.
-            if size[0] * 4 < width or size[1] * 4 < height:
-                raise VivaceError(
-                    f"A reference of {size[0]}x{size[1]} is too small for a clip of {width}x{height}; "
-                    f"give one of at least {-(-width // 4)}x{-(-height // 4)}."
-                )
-        fitted = [[fit_image(picture, height, width) for picture in row] for row in each]
-        if can.reference_faces == "drawn":
-            for picture in (picture for row in fitted for picture in row):
-                check_one_face(picture)
-        return fitted
+        chosen = preset if isinstance(preset, MutualPreset) else self.abilities.preset_named(preset)
+        for name in guides:
+            missing = {
+                "mutual": modalities != "both" and "the clip has one side",
+                "references": not referenced and "no references were given",
+            }.get(name.partition(".")[0])
+            if missing:
+                raise VivaceError(f"Guide {name!r} has nothing to act on, because {missing}; leave it out.")
+        return chosen.with_guides(guides)
 
     def _read(self, plan: AlivePlan, device: torch.device) -> dict[str | None, Texts]:
         """Features of each text that a branch reads, encoded by itself, so that no neighbour changes it."""
@@ -279,18 +247,6 @@ class AlivePipeline(ClipPipeline):
             for number, latents in enumerate(pictures):
                 out[sample, number] = latents
         return out
-
-
-def check_one_face(picture: np.ndarray) -> None:
-    """Raises VivaceError unless exactly one drawn face is seen in a picture uint8 [H, W, 3]."""
-    faces = faces_in(picture, thresholds().faces)
-    if not faces:
-        raise VivaceError(
-            "No face was found in a reference; give a picture in which one face is seen from the front, "
-            "a quarter to half as wide as the picture."
-        )
-    if len(faces) > 1:
-        raise VivaceError(f"{len(faces)} faces were found in a reference; give a picture of one person, for each one.")
 
 
 __all__ = ["AlivePipeline", "AlivePlan"]

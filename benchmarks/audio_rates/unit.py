@@ -1,0 +1,145 @@
+"""One joint training: a rate of the audio tower, a seed, and what its clips are like on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.audio_rates.judging import judged
+
+from vivace.evaluation.prompts import check_request
+from vivace.media import replacing
+from vivace.training.alive import AliveObjective, AliveRecipe
+from vivace.training.checkpoint import load_weights
+from vivace.training.loop import train
+from vivace.training.recipe import load_recipe
+
+START = "start.json"
+
+
+@dataclass(frozen=True)
+class RatesSettings:
+    """What all trainings have in common.
+
+    Args:
+        recipe: of the unit alive; its first stage is trained. start: run, or model folder, with both towers.
+        model: folder with the codecs and the vocoder.
+        steps: of each training. points: at which clips are judged.
+        prompts, talk: how many are held out of balls and instruments, and of talk.
+        sampling: steps of the sampler. size, seconds: of a clip.
+    """
+
+    recipe: Path
+    start: Path
+    model: Path
+    steps: int
+    points: int
+    prompts: int
+    talk: int
+    sampling: int
+    size: int
+    seconds: float
+
+
+def recipe_of(rate: float, seed: int, settings: RatesSettings) -> AliveRecipe:
+    """Everything but the audio tower's rate and the seed is the same for all.
+
+    Raises:
+        ValueError: a recipe of another unit, or steps that the points do not divide.
+        VivaceError: a recipe that cannot be read.
+    """
+    if settings.points < 1 or settings.steps % settings.points:
+        raise ValueError(f"{settings.steps} steps do not part into {settings.points} equal ones; give a multiple")
+    recipe = load_recipe(settings.recipe)
+    if not isinstance(recipe, AliveRecipe):
+        raise ValueError(f"{settings.recipe} is a recipe of another unit than alive")
+    data = recipe.model_dump(mode="json")
+    stage = data["stages"][0] | {"steps": settings.steps}
+    loop = data["loop"] | {
+        "steps": settings.steps,
+        "warmup_steps": min(data["loop"]["warmup_steps"], settings.steps // 10),
+        "decay_steps": 0,
+        "validate_every": settings.steps,
+        "milestone_every": settings.steps // settings.points,
+    }
+    rates = {"video": 1.0, "audio": rate, "exchange": 1.0}
+    changes = {
+        "seed": seed,
+        "start_from": str(settings.start),
+        "start_text_encoder_from": None,
+        "optimizer": data["optimizer"] | {"rates": rates},
+        "stages": [stage],
+        "loop": loop,
+    }
+    return AliveRecipe.model_validate(data | changes)
+
+
+def judge_start(runs: Path, settings: RatesSettings, check: Callable[[], None] = lambda: None) -> Path:
+    """The clips of the two towers before anything joined them; nothing is done where they were judged.
+
+    Raises:
+        ValueError: the folder was begun with other settings.
+        VivaceError: one prompt alone, of either sort.
+    """
+    for count in (settings.prompts, settings.talk or settings.prompts):
+        check_request("val", count)
+    result = runs / START
+    _keep(runs / "settings.json", json.dumps(asdict(settings), default=str, indent=1) + "\n")
+    if not result.is_file():
+        objective = AliveObjective(recipe_of(1.0, 0, settings), runs)
+        check()
+        _write(result, judged(objective, settings, check))
+    return result
+
+
+def run_unit(
+    runs: Path, rate: float, seed: int, settings: RatesSettings, check: Callable[[], None] = lambda: None
+) -> Path:
+    """Train and judge, or go on; nothing is done where all points are judged. Returns the folder.
+
+    `check` is asked between the parts, and may raise KeyboardInterrupt.
+
+    Raises:
+        ValueError: the folder holds a unit with other settings.
+        KeyboardInterrupt: stopped; the next call goes on.
+    """
+    folder = runs / f"{rate:g}-{seed}"
+    recipe = recipe_of(rate, seed, settings)
+    _keep(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n")
+    every = settings.steps // settings.points
+    due = {step: _point(folder, step) for step in range(every, settings.steps + 1, every)}
+    due = {step: path for step, path in due.items() if not path.is_file()}
+    if not due:
+        return folder
+    objective = AliveObjective(recipe, folder)
+    check()
+    train(objective, recipe.loop, folder)
+    for step, path in due.items():
+        check()
+        checkpoint = folder / "checkpoints" / f"step-{step:08d}"
+        for name, module in objective.modules().items():
+            module.load_state_dict(load_weights(checkpoint, name, ema=True))
+        _write(path, {"rate": rate, "seed": seed, "step": step, **judged(objective, settings, check)})
+    return folder
+
+
+def _point(folder: Path, step: int) -> Path:
+    return folder / "points" / f"{step:08d}.json"
+
+
+def _keep(path: Path, text: str) -> None:
+    """What a folder was begun with; raises ValueError where that was something else."""
+    if path.is_file() and path.read_text() != text:
+        raise ValueError(f"{path.parent} was begun with other settings; give them again, or another --runs")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(found) + "\n")
