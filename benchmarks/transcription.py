@@ -44,7 +44,8 @@ class Transcription:
 
     def __init__(self, model: NavaTransformer, rotation: torch.dtype = torch.complex128) -> None:
         config: Any = model.config
-        if config.split_norm_ffn or config.speakers_keep_text or not (config.qk_norm and config.cross_attn_norm):
+        ours = config.speakers_keep_text or config.places or config.hide_pads
+        if ours or config.split_norm_ffn or not (config.qk_norm and config.cross_attn_norm):
             raise ValueError("the transcription covers the released architecture only")
         self.config, self.rotation = config, rotation
         self.weights = {k.removeprefix(PREFIX): v for k, v in to_official(model.state_dict(), config).items()}
@@ -243,7 +244,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def guided(
     program: Transcription, latents: AV[Tensor], timestep: Tensor, shown: Mapping[str, Shown], preset: Preset
 ) -> AV[Tensor]:
-    """The guided velocity in float32, from four full passes one after another.
+    """The guided velocity, in float32 at least, from four full passes one after another.
 
     Args:
         shown: "conditional", "unconditional", "masked" and "timbre_free".
@@ -251,10 +252,10 @@ def guided(
     """
     assert preset.official
     assert preset.align is not None
-    full = program(latents, timestep, shown["conditional"]).map(Tensor.float)
-    negative = program(latents, timestep, shown["unconditional"]).map(Tensor.float)
-    apart = program(latents, timestep, shown["masked"], masked=True).map(Tensor.float)
-    timbreless = program(latents, timestep, shown["timbre_free"]).map(Tensor.float)
+    full = program(latents, timestep, shown["conditional"]).map(_wide)
+    negative = program(latents, timestep, shown["unconditional"]).map(_wide)
+    apart = program(latents, timestep, shown["masked"], masked=True).map(_wide)
+    timbreless = program(latents, timestep, shown["timbre_free"]).map(_wide)
 
     def mixed(p: Tensor, n: Tensor, m: Tensor, t: Tensor, s: float, a: float, c: float) -> Tensor:
         out = p + s * (p - n) + a * (p - m)
@@ -262,6 +263,10 @@ def guided(
 
     text, align = (AV(scale.video, scale.audio) for scale in (preset.text, preset.align))
     return full.map(mixed, negative, apart, timbreless, text, align, AV(0.0, preset.timbre))
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def tokens_of(latents: AV[Tensor]) -> int:

@@ -12,6 +12,7 @@ from benchmarks.step import (
     arithmetic,
     build,
     difference,
+    exact_step,
     grid_of,
     main,
     our_step,
@@ -66,6 +67,19 @@ def test_every_branch_agrees_and_shows_the_network_something_else() -> None:
     for number, one in enumerate(found):
         for other in found[:number]:
             assert not torch.allclose(one.audio, other.audio, atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_step_in_float64_is_nearer_to_both_than_they_are_to_each_other() -> None:
+    clip = setting(build(CONFIG, "cpu", torch.float32), FRAMES, GRID, TEXT)
+    exact = exact_step(clip)
+    assert exact.video.dtype == exact.audio.dtype == torch.float64
+    assert next(clip.model.parameters()).dtype == torch.float32
+    wide = build(CONFIG, "cpu", torch.float64)
+    wide.load_state_dict(clip.model.state_dict())
+    double = setting(wide, FRAMES, GRID, TEXT)
+    for ours in (our_step(clip, clip.contexts(), False), our_step(double, double.contexts(), False)):
+        assert 0 < difference(ours, exact, clip.latents) < BOUND
 
 
 def test_a_difference_is_seen() -> None:

@@ -78,7 +78,10 @@ def test_there_and_back_keeps_every_bit(release: Release, tmp_path: Path, shard_
     assert all(torch.equal(tensor, release.state[name]) for name, tensor in back.items())
 
 
-@pytest.mark.parametrize(("option", "what"), [("places", "tells tokens"), ("speakers_keep_text", "adds speakers")])
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [("places", "tells tokens"), ("speakers_keep_text", "adds speakers"), ("hide_pads", "attends to no pads")],
+)
 def test_what_the_public_program_cannot_do_does_not_go_back(tmp_path: Path, option: str, what: str) -> None:
     sizes: dict[str, Any] = {"video_channels": 4, "audio_channels": 8, "dim": 24, "ffn_dim": 32, "freq_dim": 16}
     sizes |= {"num_heads": 2, "num_double_layers": 1, "num_single_layers": 1, "text_dim": 6, "speaker_dim": 5}

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 import vivace
 from vivace.errors import VivaceError
-from vivace.models.nava import NavaContext, NavaTransformer, pad_bias
+from vivace.models.nava import NavaTransformer
+from vivace.models.nava_context import NavaContext, pad_bias
 from vivace.pair import AV
 
 TEXT_LEN = 12
@@ -185,6 +186,31 @@ def test_contexts_can_be_joined_chosen_and_repeated():
     assert len(whole.select([3, 0, 0])) == 3
     single = NavaContext.concat(parts).keys_values[-1]
     assert single.video is single.audio  # shared layers keep one copy
+
+
+def test_hidden_pads_leave_each_sample_its_own_words():
+    model, x = tiny(hide_pads=True), latents(3)
+    times = torch.cat((TIMES, TIMES[:1]))
+    text = features(9, 0, 4)
+    context = model.encode_context(text)
+    whole = model(x, both(times), context)
+    for sample in range(3):
+        one = x.map(lambda v: v[sample : sample + 1])  # noqa: B023 - used at once
+        alone = model.encode_context([text[sample]])
+        assert alone.bias is None
+        wanted = whole.map(lambda v: v[sample : sample + 1])  # noqa: B023
+        assert close(model(one, both(times[sample : sample + 1]), alone), wanted)
+    # Chosen, joined, and widened beyond the longest text, it stays the same.
+    order = [2, 0, 1]
+    joined = NavaContext.concat([model.encode_context([text[2]]), context.select([0, 1]).widened(11)])
+    turned = x.map(lambda v: v[order])
+    wanted = whole.map(lambda v: v[order])
+    assert close(model(turned, both(times[order]), joined), wanted)
+    assert close(model(turned, both(times[order]), context.select(order)), wanted)
+    # As long as the text is, no more pads are seen: the length of the context is of no matter.
+    longer = tiny(hide_pads=True, text_len=40)
+    assert close(longer(x, both(times), longer.encode_context(text)), whole)
+    assert not close(tiny()(x, both(times), tiny().encode_context(text)), whole)
 
 
 def test_speakers_are_written_over_their_positions():

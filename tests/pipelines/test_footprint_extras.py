@@ -15,6 +15,7 @@ from tests.tiny import tiny_pipeline, tiny_speaking_pipeline, tiny_transformer
 from vivace.conditioning.voices import recording
 from vivace.errors import VivaceError
 from vivace.models.mel import mel_filters
+from vivace.models.places import audio_places, video_places
 from vivace.models.reuse import BlockMemory
 from vivace.models.rotary import audio_rotation, video_rotation
 from vivace.pair import AV
@@ -153,3 +154,16 @@ def test_a_plan_with_voices_leaves_nothing_empty_behind() -> None:
     mel_filters.cache_clear()
     needs_of(parts_of(pipeline), replace(work_of(pipeline, plan), heard=3.0), cpu=True, dtype=torch.float32)
     assert torch.equal(pipeline.speaker_encoder(sound), before)
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_a_plan_leaves_no_empty_table_of_places_behind(cpu: bool) -> None:
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(transformer=tiny_transformer(places=True))
+    plan = pipeline.plan(PROMPT, seed=0, seconds=0.5, num_inference_steps=2)
+    before = pipeline.run(plan)
+    needs_of(parts_of(pipeline), work_of(pipeline, plan), cpu=cpu, dtype=torch.float32)
+    assert video_places.cache_info().currsize == audio_places.cache_info().currsize == 0
+    after = pipeline.run(plan)
+    assert np.array_equal(before.frames, after.frames)
+    assert np.array_equal(before.audio, after.audio)

@@ -8,7 +8,7 @@ import torch
 from tests.tiny import tiny_pipeline, tiny_speaking_pipeline
 
 from vivace.media import Clip
-from vivace.models.nava import NavaContext
+from vivace.models.nava_context import NavaContext
 from vivace.pair import AV
 from vivace.pipelines.clip_pipeline import finished_sound
 from vivace.pipelines.nava import NavaPipeline

@@ -9,7 +9,7 @@ from tests.tiny import tiny_speaking_pipeline
 from vivace.conditioning.voices import Recording, recording, speaker_vectors
 from vivace.data.fingerprint import weights_hash
 from vivace.errors import VivaceError
-from vivace.models.nava import NavaContext
+from vivace.models.nava_context import NavaContext
 from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.pair import AV
 from vivace.pipelines.nava import NavaPipeline

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from tests.tiny import tiny_transformer
 from torch import Tensor
 
-from vivace.models.nava import NavaContext, NavaTransformer
+from vivace.models.nava import NavaTransformer
+from vivace.models.nava_context import NavaContext
 from vivace.models.nava_names import config_from_official, from_official
 from vivace.pair import AV
 from vivace.sampling.flow import add_noise

@@ -77,6 +77,23 @@ def test_a_joint_model_begins_as_the_video_model_that_it_starts_from(latents, tm
     parts["loss"].backward()
 
 
+def test_parts_can_begin_anew(latents, tmp_path):
+    data = video_run(latents, tmp_path / "video")
+
+    def started(**changes: object) -> dict[str, torch.Tensor]:
+        recipe = JointRecipe.model_validate({**data, "seed": 8, "start_from": str(tmp_path / "video"), **changes})
+        return dict(JointObjective(recipe, tmp_path / "x").transformer.named_parameters())
+
+    untrained = dict(JointObjective(JointRecipe.model_validate({**data, "seed": 8}), tmp_path).transformer.state_dict())
+    taken, anew = started(), started(start_anew=["text_embedding", "cross_attn"])
+    for name, parameter in anew.items():
+        fresh = "text_embedding" in name or "cross_attn" in name
+        assert torch.equal(parameter, untrained[name] if fresh else taken[name]), name
+    assert not torch.equal(taken["text_embedding.0.weight"], anew["text_embedding.0.weight"])
+    with pytest.raises(VivaceError, match="start_anew names 'text_embeding'"):
+        started(start_anew=["text_embeding"])
+
+
 def test_weights_that_do_not_fit_are_refused_in_one_sentence(latents, tmp_path):
     data = joint_data(latents)
     folder = tmp_path / "model"

@@ -56,7 +56,7 @@ def mute(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model without voices, which knows text to both sides and to either."""
     folder = tmp_path_factory.mktemp("mute") / "model"
     pipeline = tiny_pipeline(tasks=["t2av", "t2v", "t2a"], first_frame="none")
-    pipeline.register_modules(transformer=tiny_transformer(text_len=256, places=True))
+    pipeline.register_modules(transformer=tiny_transformer(text_len=256, places=True, hide_pads=True))
     pipeline.save_pretrained(folder)
     return folder
 

@@ -199,7 +199,11 @@ def restore_nava(
     if output.exists():
         raise VivaceError(f"Output {str(output)!r} exists already; remove it or choose another name.")
     source, model = open_transformer(folder)
-    ours_alone = {"speakers_keep_text": "adds speakers to the text", "places": "tells tokens their places"}
+    ours_alone = {
+        "speakers_keep_text": "adds speakers to the text",
+        "places": "tells tokens their places",
+        "hide_pads": "attends to no pads",
+    }
     for option, what in ours_alone.items():
         if model.config[option]:
             raise VivaceError(

@@ -16,7 +16,8 @@ from vivace.errors import VivaceError
 from vivace.evaluation.cases import Case, Comparison
 from vivace.evaluation.cases_arithmetic import BRANCH_NAMES, SHIFT, present
 from vivace.models.layers import Modulation
-from vivace.models.nava import Latents, NavaContext, NavaTransformer, grid_of
+from vivace.models.nava import Latents, NavaTransformer, grid_of
+from vivace.models.nava_context import NavaContext
 from vivace.pair import AV, MODALITIES
 from vivace.sampling.guidance import GuidanceRule, nava_rule
 from vivace.sampling.schedules import Table, euler_table, unipc_table

@@ -7,6 +7,7 @@ sound whether it begins the clip, but by detours.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,25 @@ def time_features(count: int, scale: float) -> Tensor:
     return torch.cat((edge_features(count), angles.sin().float(), angles.cos().float()), dim=1)
 
 
+@lru_cache(maxsize=64)
+def video_places(grid: Grid, device: torch.device) -> Tensor:
+    """What there is to tell of a grid's tokens in row-major order, kept for the next call. [tokens, VIDEO_FEATURES]"""
+    with torch.inference_mode(False):  # a table first made for inference must serve training too
+        axes = (time_features(grid[0], 1.0), edge_features(grid[1]), edge_features(grid[2]))
+        spread = [
+            features.view(*(n if axis == k else 1 for k, n in enumerate(grid)), -1).expand(*grid, -1)
+            for axis, features in enumerate(axes)
+        ]
+        return torch.cat(spread, dim=-1).flatten(0, 2).to(device)
+
+
+@lru_cache(maxsize=64)
+def audio_places(length: int, scale: float, device: torch.device) -> Tensor:
+    """The same of a sound's tokens; `scale` as of `audio_rotation`. [length, TIME_FEATURES]"""
+    with torch.inference_mode(False):
+        return time_features(length, scale).to(device)
+
+
 class PlaceEmbedding(nn.Module):
     """What is added to embedded tokens; it begins as nothing."""
 
@@ -45,15 +65,10 @@ class PlaceEmbedding(nn.Module):
         self.video = nn.Linear(VIDEO_FEATURES, dim)
         self.audio = nn.Linear(TIME_FEATURES, dim)
 
-    def of_video(self, grid: Grid) -> Tensor:
+    def of_video(self, grid: Grid, device: torch.device) -> Tensor:
         """[tokens, dim] of a grid in row-major order."""
-        axes = (time_features(grid[0], 1.0), edge_features(grid[1]), edge_features(grid[2]))
-        spread = [
-            features.view(*(n if axis == k else 1 for k, n in enumerate(grid)), -1).expand(*grid, -1)
-            for axis, features in enumerate(axes)
-        ]
-        return self.video(torch.cat(spread, dim=-1).flatten(0, 2).to(self.video.weight))
+        return self.video(video_places(grid, device).to(self.video.weight.dtype))
 
-    def of_audio(self, length: int, scale: float) -> Tensor:
-        """[tokens, dim]; `scale` as of `audio_rotation`."""
-        return self.audio(time_features(length, scale).to(self.audio.weight))
+    def of_audio(self, length: int, scale: float, device: torch.device) -> Tensor:
+        """[length, dim]; `scale` as of `audio_rotation`."""
+        return self.audio(audio_places(length, scale, device).to(self.audio.weight.dtype))

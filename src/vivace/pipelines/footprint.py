@@ -20,6 +20,7 @@ from vivace.conditioning.text import speech_spans
 from vivace.conditioning.voices import Recording
 from vivace.models.codecs import decode_audio, encode_video
 from vivace.models.mel import mel_filters
+from vivace.models.places import audio_places, video_places
 from vivace.models.rotary import audio_rotation, video_rotation
 from vivace.pair import AV
 from vivace.pipelines.decoding import Decoding, decode_levels
@@ -118,7 +119,7 @@ class Needs:
 def weightless(cpu: bool, dtype: torch.dtype) -> Iterator[torch.device]:
     """New modules and tensors take no memory; gives the device to name. On a CPU the kernels chosen are the CPU's."""
     # These tables are kept from call to call: an empty one must not come to a real call, nor a real one go uncounted.
-    caches = (video_rotation, audio_rotation, mel_filters)
+    caches = (video_rotation, audio_rotation, video_places, audio_places, mel_filters)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     for cache in caches:

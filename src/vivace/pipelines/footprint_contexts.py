@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from vivace.models.alive_context import AliveContext, ClipConditions
-from vivace.models.nava import NavaContext, NavaTransformer
+from vivace.models.nava import NavaTransformer
+from vivace.models.nava_context import NavaContext
 from vivace.pair import AV
 
 

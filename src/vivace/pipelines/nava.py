@@ -14,7 +14,8 @@ from vivace.conditioning.text import encode_prompts, speech_spans
 from vivace.conditioning.voices import Recording, Voice, check_vectors, speaker_vectors, voices_of_prompts
 from vivace.errors import VivaceError
 from vivace.media import Clip
-from vivace.models.nava import NavaContext, NavaTransformer
+from vivace.models.nava import NavaTransformer
+from vivace.models.nava_context import NavaContext
 from vivace.models.vocoder import IstftVocoder
 from vivace.pair import AV
 from vivace.pipelines.capabilities import Capabilities

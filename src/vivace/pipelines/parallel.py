@@ -21,7 +21,8 @@ from torch import Tensor
 from vivace.errors import VivaceError
 from vivace.models.attention import AttentionProcessor
 from vivace.models.layers import Modulation
-from vivace.models.nava import AttentionGroup, Block, NavaTransformer
+from vivace.models.nava import NavaTransformer
+from vivace.models.nava_blocks import AttentionGroup, Block
 from vivace.pair import AV, Modality
 from vivace.sampling.guidance import Branch
 

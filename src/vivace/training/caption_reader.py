@@ -25,9 +25,10 @@ from transformers import ByT5Tokenizer
 from vivace.conditioning.text import encode_prompts
 from vivace.data.prefetch import Prefetch
 from vivace.errors import VivaceError
-from vivace.training.joint import ADAMW_NAMES, build_text_encoder
+from vivace.training.joint import ADAMW_NAMES
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.text_encoder import build_text_encoder
 from vivace.training.warm_start import start_from
 from vivace.training.workers import ordered_map
 from vivace.world import sample_scene
@@ -38,6 +39,8 @@ Stated = dict[str, str]
 UNSTATED = ""
 # Where seeds of validation begin, so that no scene is read twice.
 VALIDATION_SEED = 50_000_000
+# Standard deviation of the scores by which a glance weighs places: those of attention with unit queries and keys.
+GLANCE_SPREAD = 1.0
 
 
 class CaptionsRecipe(BaseModel):
@@ -120,12 +123,17 @@ def _draw(job: tuple[CaptionsRecipe, Literal["train", "val"], int, int]) -> list
 class CaptionReader(nn.Module):
     """Attributes read from a text's features: for each a query that attends to all places, and a linear layer.
 
-    The queries read as a generator's cross-attention does, which is what the features are for.
+    The queries read as a generator's cross-attention does, which is what the features are for. But before that has
+    learned where to look, it sees a mean over places that chance weighs, in which the few bytes of a colour drown, and
+    nothing it sees tells it what to look for. So the same is read from such a mean too (`glance`): every place then
+    tells of the whole caption.
     """
 
     def __init__(self, width: int, classes: Sequence[int], heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
+        self.classes = list(classes)
+        self.glance_answers = nn.Linear(width, sum(classes))
         self.queries = nn.Parameter(torch.randn(len(classes), width) / width**0.5)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -133,9 +141,8 @@ class CaptionReader(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Features of each caption, [n_i, width]; for each attribute the scores of its values, [B, values]."""
-        padded = pad_sequence(list(features), batch_first=True)
-        lengths = torch.tensor([len(x) for x in features], device=padded.device)
-        seen = (torch.arange(padded.shape[1], device=padded.device) < lengths[:, None])[:, None, None]
+        padded, there = _padded(features)
+        seen = there[:, None, None]
         queries = self._by_head(self.queries.expand(len(padded), -1, -1))
         read = F.scaled_dot_product_attention(
             queries, self._by_head(self.key(padded)), self._by_head(self.value(padded)), attn_mask=seen
@@ -143,9 +150,23 @@ class CaptionReader(nn.Module):
         read = read.transpose(1, 2).flatten(2)  # [B, attributes, width]
         return [answer(read[:, number]) for number, answer in enumerate(self.answers)]
 
+    def glance(self, features: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+        """The same from one mean over each caption's places, whose weights the generator draws."""
+        padded, there = _padded(features)
+        drawn = torch.randn(padded.shape[:2], generator=generator).mul_(GLANCE_SPREAD).to(padded.device)
+        weights = drawn.masked_fill(~there, -torch.inf).softmax(1).to(padded)
+        return list(self.glance_answers((weights[..., None] * padded).sum(1)).split(self.classes, 1))
+
     def _by_head(self, x: Tensor) -> Tensor:
         """[B, n, width] as [B, heads, n, width of a head]."""
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+def _padded(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features as one tensor [B, n, width], and which of its places are a caption's, [B, n]."""
+    padded = pad_sequence(list(features), batch_first=True)
+    lengths = torch.tensor([len(x) for x in features], device=padded.device)
+    return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
 
 
 @dataclass(frozen=True)
@@ -204,35 +225,54 @@ class CaptionsObjective:
         values = [[_number(stated, name, known) for name, known in self.attributes.items()] for _, stated in told]
         return Lesson([text for text, _ in told], torch.tensor(values))
 
-    def scores(self, lesson: Lesson) -> list[Tensor]:
+    def scores(self, lesson: Lesson, number: int) -> dict[str, list[Tensor]]:
+        """For each attribute the scores of its values, [B, values], by both ways of reading.
+
+        Args:
+            number: of what is drawn for the glance.
+        """
         encoded = encode_prompts(self.text_encoder, self.tokenizer, lesson.captions, self.recipe.text_len)
-        return self.reader(encoded.features)
+        key = int(np.random.default_rng([self.recipe.seed, 2, number]).integers(2**62))
+        glance = self.reader.glance(encoded.features, torch.Generator().manual_seed(key))
+        return {"read": self.reader(encoded.features), "glanced": glance}
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        """Nats a caption, summed over the attributes."""
+        """Nats a caption, summed over the attributes, of each way of reading and as "loss" of both."""
         lesson = self.prepared(step)
         values = lesson.values.to(self.recipe.loop.device)
-        terms = [
-            F.cross_entropy(scores.float(), values[:, number], reduction="sum")
-            for number, scores in enumerate(self.scores(lesson))
-        ]
-        return {"loss": torch.stack(terms).sum() / len(values)}
+        parts = {
+            way: torch.stack(
+                [
+                    F.cross_entropy(scores.float(), values[:, number], reduction="sum")
+                    for number, scores in enumerate(of_attributes)
+                ]
+            ).sum()
+            / len(values)
+            for way, of_attributes in self.scores(lesson, step).items()
+        }
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     @torch.no_grad()
     def validate(self, step: int) -> dict[str, float]:
-        """Shares of what is stated that is read, of what is not stated that is not read, of captions wholly read."""
-        stated = read = silent = unread = whole = 0
+        """Shares of what is stated that is read (and at a glance), of what is not stated that is not read, of captions
+        wholly read."""
+        stated = read = glanced = silent = unread = whole = 0
         for at in range(0, len(self.held_out), self.recipe.batch):
             lesson = self.lesson(self.held_out[at : at + self.recipe.batch])
-            found = torch.stack([scores.argmax(1).cpu() for scores in self.scores(lesson)], 1)
-            right, asked = found == lesson.values, lesson.values >= 0
-            stated += int((lesson.values > 0).sum())
-            read += int((right & (lesson.values > 0)).sum())
-            silent += int((lesson.values == 0).sum())
-            unread += int((right & (lesson.values == 0)).sum())
-            whole += int((right | ~asked).all(1).sum())
+            found = {
+                way: torch.stack([scores.argmax(1).cpu() for scores in of_attributes], 1) == lesson.values
+                for way, of_attributes in self.scores(lesson, at).items()
+            }
+            right, said, unsaid = found["read"], lesson.values > 0, lesson.values == 0
+            stated += int(said.sum())
+            read += int((right & said).sum())
+            glanced += int((found["glanced"] & said).sum())
+            silent += int(unsaid.sum())
+            unread += int((right & unsaid).sum())
+            whole += int((right | ~(said | unsaid)).all(1).sum())
         return {
             "stated_read": read / max(1, stated),
+            "stated_glanced": glanced / max(1, stated),
             "unstated_unread": unread / max(1, silent),
             "captions_read": whole / len(self.held_out),
         }

@@ -23,7 +23,8 @@ from vivace.pipelines.nava import NavaPipeline
 from vivace.training.alive import AliveRecipe
 from vivace.training.checkpoint import load_weights
 from vivace.training.codec_files import check_codecs, load_codecs, load_speaker_encoder, load_vocoder
-from vivace.training.joint import JointRecipe, build_text_encoder
+from vivace.training.joint import JointRecipe
+from vivace.training.text_encoder import build_text_encoder
 from vivace.training.validate import scheduler_of
 
 # Of a run these are its record; checkpoints, samples and TensorBoard's binary log stay behind.

@@ -15,7 +15,8 @@ from transformers import ByT5Tokenizer
 from vivace.conditioning.text import encode_prompts, speech_spans
 from vivace.models.alive import AliveTransformer
 from vivace.models.alive_context import AliveContext, ClipConditions
-from vivace.models.nava import NavaContext, NavaTransformer, grid_of
+from vivace.models.nava import NavaTransformer, grid_of
+from vivace.models.nava_context import NavaContext
 from vivace.pair import AV
 from vivace.sampling.flow import Times, add_noise, sample_from_table, sample_logit_normal, velocity_target
 from vivace.sampling.schedules import train_table

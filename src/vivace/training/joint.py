@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from transformers import ByT5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers import ByT5Tokenizer
 
 from vivace.data.latents import Feed, LatentBatch, LatentSource, shared_codecs
 from vivace.data.prefetch import Prefetch
 from vivace.data.shards import ShardReader
-from vivace.errors import VivaceError
 from vivace.models.nava import NavaTransformer
 from vivace.pair import AV
 from vivace.sampling.flow import Times
@@ -23,6 +22,7 @@ from vivace.training.flow_step import TimeSettings, caption_of, draw_noise, draw
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
 from vivace.training.tasks import Dropout, Stream, Task, drop_voices, dropped_texts, exchanges, pick_task, stream
+from vivace.training.text_encoder import build_text_encoder
 from vivace.training.validate import Sampler, SampleSettings, held_out_losses
 from vivace.training.warm_start import start_from
 
@@ -111,6 +111,9 @@ class JointRecipe(BaseModel):
         description="model folder, or run of this unit, whose transformer and text encoder are taken on; the first may "
         "lack all that only sound uses",
     )
+    start_anew: tuple[str, ...] = Field(
+        default=(), description="parts of names of the transformer's parameters that `start_from` does not take on"
+    )
     start_text_encoder_from: Path | None = Field(
         default=None, description='run of the unit "captions", or model folder, whose text encoder is taken instead'
     )
@@ -125,47 +128,6 @@ class JointRecipe(BaseModel):
         if planned != self.loop.steps:
             raise ValueError(f"the stages have {planned} steps and loop.steps is {self.loop.steps}; make them equal")
         return self
-
-
-def build_text_encoder(config: dict[str, Any]) -> UMT5EncoderModel:
-    """A UMT5 encoder without its random dropout, whose state lies outside of (seed, step) and would not resume.
-
-    Raises:
-        VivaceError: a rate of dropout above 0.
-    """
-    if config.get("dropout_rate"):
-        raise VivaceError("text_encoder.dropout_rate cannot be resumed exactly; remove it or set it to 0.")
-    encoder = UMT5EncoderModel(UMT5Config(**{**config, "dropout_rate": 0.0}))
-    look_near(encoder)
-    return encoder
-
-
-@torch.no_grad()
-def look_near(encoder: UMT5EncoderModel) -> None:
-    """Let the heads of every layer begin by looking at near places: before, behind, around, and all over (ours).
-
-    UMT5 knows places only by a bias for each distance, and begins with all nearly equal: a text is a bag of tokens. Of
-    bytes nothing can be read so, and a bias of several units is thousands of steps of AdamW away.
-    """
-    config = encoder.config
-    for block in encoder.encoder.block:
-        attention = block.layer[0].SelfAttention
-        away = torch.arange(-config.relative_attention_max_distance, config.relative_attention_max_distance + 1)
-        buckets = attention._relative_position_bucket(away[None])[0]
-        # Mean distance (below 0 before the place itself) of each bucket.
-        count = torch.bincount(buckets, minlength=config.relative_attention_num_buckets)
-        total = torch.bincount(buckets, weights=away.float(), minlength=config.relative_attention_num_buckets)
-        distance = total / count.clamp_min(1)
-        before, behind = distance.clamp(max=0), -distance.clamp(min=0)
-        around = before + behind
-        slopes = (
-            before + 4 * behind.clamp(min=-1),
-            behind + 4 * before.clamp(min=-1),
-            0.4 * around,
-            0.04 * around,
-        )
-        for head in range(config.num_heads):
-            attention.relative_attention_bias.weight[:, head] += slopes[head % len(slopes)]
 
 
 @dataclass(frozen=True)
@@ -204,7 +166,7 @@ class JointObjective:
             self.text_encoder = build_text_encoder(recipe.text_encoder)
         if recipe.start_from is not None:
             for name, module in self.modules().items():
-                start_from(recipe.start_from, name, module)
+                start_from(recipe.start_from, name, module, recipe.start_anew if name == "transformer" else ())
         if recipe.start_text_encoder_from is not None:
             start_from(recipe.start_text_encoder_from, "text_encoder", self.text_encoder)
         self.text_encoder.requires_grad_(recipe.train_text_encoder)

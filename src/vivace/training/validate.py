@@ -32,6 +32,8 @@ from vivace.world import caption_with_attributes, sample_scene
 
 # Levels at which held-out losses are taken; low ones tell of detail, high ones of what the text decides.
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+# Pure noise, of which every clip is made: what the text alone tells. Apart from the mean, which it would rule.
+BEGINNING = 1.0
 # The tasks' own losses are there to compare and to watch, and two levels tell as much in less time.
 TASK_LEVELS = (0.3, 0.7)
 # Held-out figures of all runs are comparable because their captions and noise come from this seed, not from the run's.
@@ -54,8 +56,9 @@ def held_out_losses(
     """Mean squared velocity error per modality, at fixed levels, noise and captions.
 
     Returns:
-        "video" and "audio" (means over the levels), and "video@0.1", "audio@0.1", … for each of `LEVELS`, all with
-        both sides generated; for each of `tasks` that is another, "NAME/video" and "NAME/audio" of what it generates.
+        "video" and "audio" (means over `LEVELS`), "video@0.1", "audio@0.1", … for each of these, and "video@1.0",
+        "audio@1.0" of pure noise, all with both sides generated; for each of `tasks` that is another, "NAME/video" and
+        "NAME/audio" of what it generates.
     """
     sums: dict[str, list[float]] = {}
     others = {task.name: task for task in tasks if (task.video, task.audio, task.voices) != JOINT_STATES}
@@ -69,13 +72,13 @@ def held_out_losses(
             mute = encode_captions(transformer, text_encoder, tokenizer, captions, [False] * len(captions), silent)
         fps = moved.rows[0]["fps"]
         plain = with_conditions(context, moved.latents, AV(0, 0), fps)
-        for place, level in enumerate(LEVELS):
+        for place, level in enumerate((*LEVELS, BEGINNING)):
             sigmas = torch.full((len(captions),), level)
             times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
             noise = draw_noise(moved.latents, SEED, number, place)
             errors = flow_errors(transformer, moved.latents, noise, times, AV(0, 0), plain, exchange=True)
             for modality, error in errors.items():
-                for key in (modality, f"{modality}@{level}"):
+                for key in (modality, f"{modality}@{level}") if level in LEVELS else (f"{modality}@{level}",):
                     sums.setdefault(key, []).extend(error.tolist())
             for task in others.values() if level in TASK_LEVELS else ():
                 known = task.known(moved.latents, fps, stream(SEED, Stream.BEGINNING, number))

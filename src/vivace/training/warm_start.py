@@ -5,7 +5,7 @@ NAVA starts from a video model: what sound shares with the picture is taken on, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +28,38 @@ def video_part(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if not is_audio_only(name)}
 
 
-def start_from(folder: Path, name: str, module: nn.Module) -> None:
+def start_from(folder: Path, name: str, module: nn.Module, anew: Sequence[str] = ()) -> None:
     """Give a module the weights of the same part of a model folder, or the averaged ones of a run.
 
     Of a transformer's weights those that only sound (or only voices) use may be missing, and so may those that tell
     tokens their places; they stay as initialised.
 
+    Args:
+        anew: parameters whose names contain one of these stay as initialised too.
+
     Raises:
-        VivaceError: no weights, others missing, unknown ones, or some of another shape.
+        VivaceError: no weights, others missing, unknown ones, or some of another shape; an `anew` that names nothing.
     """
+    own = module.state_dict()
+    for part in anew:
+        if not any(part in key for key in own):
+            raise VivaceError(f"start_anew names {part!r}, which no parameter of the {name} is called by; correct it.")
     try:
-        state = _weights(folder, name, module)
+        state = {key: value for key, value in _weights(folder, name, module).items() if not _named(key, anew)}
         fresh = {
             key: value
-            for key, value in module.state_dict().items()
-            if isinstance(module, NavaTransformer) and (is_audio_only(key) or key.startswith("place_embedding."))
+            for key, value in own.items()
+            if _named(key, anew)
+            or (isinstance(module, NavaTransformer) and (is_audio_only(key) or key.startswith("place_embedding.")))
         }
         module.load_state_dict({**fresh, **state})
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise VivaceError(f"start_from {str(folder)!r} does not fit: {name}: {reason}; correct it.") from None
+
+
+def _named(key: str, parts: Sequence[str]) -> bool:
+    return any(part in key for part in parts)
 
 
 def _weights(folder: Path, name: str, module: nn.Module) -> dict[str, Tensor]:

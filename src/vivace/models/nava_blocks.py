@@ -1,0 +1,224 @@
+"""NAVA's blocks: self-attention over picture and sound together, cross-attention to the context, feed-forward (§2).
+
+Video and audio stay two arguments; they become one sequence only inside `Block.self_attention`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from vivace.models.attention import Attention, KeyValue, padding_bias
+from vivace.models.layers import AffineLayerNorm, Modulation, PerModality, RMSNorm
+from vivace.models.rotary import rotate
+from vivace.pair import AV, Modality
+
+# Order of the six vectors that modulate a block (first the self-attention, then the feed-forward).
+SHIFT_1, SCALE_1, GATE_1, SHIFT_2, SCALE_2, GATE_2 = range(6)
+
+
+class QueryKeyValue(NamedTuple):
+    """Of one sequence, each [batch, tokens, heads, head_dim]."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+@dataclass(frozen=True)
+class AttentionGroup:
+    """Modalities that see each other, with the rotation of their joined sequence and the bias that hides padding."""
+
+    modalities: tuple[Modality, ...]
+    rotation: Tensor
+    bias: Tensor | None
+
+
+class Embedded(NamedTuple):
+    """One modality's tokens [batch, tokens, dim], the rotation of each place, and the true lengths."""
+
+    tokens: Tensor
+    rotation: Tensor
+    lengths: list[int]
+
+
+def attention_groups(embedded: AV[Embedded], exchange: bool) -> list[AttentionGroup]:
+    """One joint sequence of the present modalities, or one for each when they exchange nothing."""
+    present = dict(embedded.items())
+    groups = [tuple(present)] if exchange else [(modality,) for modality in present]
+    return [_attention_group(names, [present[name] for name in names]) for names in groups]
+
+
+def _attention_group(names: tuple[Modality, ...], members: list[Embedded]) -> AttentionGroup:
+    rotations = [member.rotation for member in members]
+    batch = len(members[0].lengths)
+    if any(rotation.ndim == 4 for rotation in rotations):
+        rotations = [r if r.ndim == 4 else r.expand(batch, *r.shape) for r in rotations]
+    biases = [padding_bias(m.lengths, m.tokens.shape[1], m.tokens.device) for m in members]
+    if any(bias is not None for bias in biases):
+        shown = [torch.zeros(m.tokens.shape[:2], device=m.tokens.device) for m in members]
+        joined = torch.cat([s if b is None else b for s, b in zip(shown, biases, strict=True)], dim=1)
+    else:
+        joined = None
+    return AttentionGroup(names, torch.cat(rotations, dim=-3), joined)
+
+
+class SelfAttentionLayers(nn.Module):
+    """Projections of one stream's self-attention; queries and keys are normalised over the full width."""
+
+    def __init__(self, dim: int, heads: int, qk_norm: bool, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q, self.k, self.v, self.o = (nn.Linear(dim, dim) for _ in range(4))
+        self.norm_q, self.norm_k = (RMSNorm(dim, eps) if qk_norm else nn.Identity() for _ in range(2))
+
+    def project(self, x: Tensor) -> QueryKeyValue:
+        parts = (self.norm_q(self.q(x)), self.norm_k(self.k(x)), self.v(x))
+        return QueryKeyValue(*(part.unflatten(-1, (self.heads, -1)) for part in parts))
+
+
+class CrossAttentionLayers(nn.Module):
+    """The token side of one stream's cross-attention (the context side is `ContextLayers`)."""
+
+    def __init__(self, dim: int, heads: int, qk_norm: bool, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q, self.o = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.norm_q = RMSNorm(dim, eps) if qk_norm else nn.Identity()
+
+    def query(self, x: Tensor) -> Tensor:
+        return self.norm_q(self.q(x)).unflatten(-1, (self.heads, -1))
+
+
+class ContextLayers(nn.Module):
+    """The context side of one stream's cross-attention: computed once per clip, so a module of its own that the
+    hooks of offloading and sharding can fire on."""
+
+    def __init__(self, dim: int, heads: int, qk_norm: bool, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.k, self.v = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.norm_k = RMSNorm(dim, eps) if qk_norm else nn.Identity()
+
+    def forward(self, context: Tensor) -> KeyValue:
+        """[batch, keys, dim] to keys and values [batch, keys, heads, head_dim]."""
+        key, value = self.norm_k(self.k(context)), self.v(context)
+        return KeyValue(key.unflatten(-1, (self.heads, -1)), value.unflatten(-1, (self.heads, -1)))
+
+
+class BlockContext(PerModality):
+    """`ContextLayers` of one block."""
+
+    def forward(self, context: Tensor) -> AV[KeyValue]:
+        if "both" in self:
+            return AV.of(self["both"](context))
+        return self.pair().map(lambda layers: layers(context))
+
+
+class StreamLayers(nn.Module):
+    """The layers of a block that a double block holds for each modality."""
+
+    def __init__(self, dim: int, heads: int, qk_norm: bool, eps: float) -> None:
+        super().__init__()
+        self.modulation = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+        self.self_attn = SelfAttentionLayers(dim, heads, qk_norm, eps)
+        self.cross_attn = CrossAttentionLayers(dim, heads, qk_norm, eps)
+
+
+class Block(nn.Module):
+    """Self-attention over both modalities, cross-attention to the context, feed-forward.
+
+    Args:
+        shared: one set of stream layers for both modalities (single block) or one for each (double block).
+        shared_ffn: the same for the cross-attention's norm and the feed-forward (shared in the released model).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        ffn_dim: int,
+        heads: int,
+        *,
+        shared: bool,
+        shared_ffn: bool,
+        qk_norm: bool,
+        cross_attn_norm: bool,
+        eps: float,
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        self.streams = PerModality(lambda: StreamLayers(dim, heads, qk_norm, eps), shared)
+        self.cross_norm = PerModality(
+            lambda: AffineLayerNorm(dim, eps=eps) if cross_attn_norm else nn.Identity(), shared_ffn
+        )
+        self.feed_forward = PerModality(
+            lambda: nn.Sequential(nn.Linear(dim, ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(ffn_dim, dim)),
+            shared_ffn,
+        )
+        # Two, because sharding a sequence over devices concerns the self-attention only.
+        self.attend, self.read = Attention(), Attention()
+
+    def forward(
+        self,
+        x: AV[Tensor],
+        time: AV[Modulation],
+        groups: Sequence[AttentionGroup],
+        context: AV[KeyValue],
+        context_bias: Tensor | None,
+    ) -> AV[Tensor]:
+        """Tokens [batch, tokens, dim] of each modality to the same.
+
+        Args:
+            time: the projected timestep, six vectors per distinct timestep.
+            groups: which modalities attend to each other.
+            context: this block's keys and values of the context; context_bias [1, keys].
+        """
+        layers, ffn, cross_norm = self.streams.pair(), self.feed_forward.pair(), self.cross_norm.pair()
+        mod = time.map(lambda t, s: t.plus(s.modulation), layers)
+
+        qkv = x.map(lambda h, m, s: s.self_attn.project(m.apply(h, SHIFT_1, SCALE_1, self.eps)), mod, layers)
+        seen = self.self_attention(qkv, groups)
+        x = x.map(lambda h, a, m, s: m.gate(h, s.self_attn.o(a), GATE_1), seen, mod, layers)
+
+        query = x.map(lambda h, n, s: s.cross_attn.query(n(h)), cross_norm, layers)
+        found = query.map(lambda q, kv: self.read(q, kv.key, kv.value, context_bias).flatten(2), context)
+        x = x.map(lambda h, a, s: h + s.cross_attn.o(a), found, layers)
+
+        return x.map(lambda h, m, f: m.gate(h, f(m.apply(h, SHIFT_2, SCALE_2, self.eps)), GATE_2), mod, ffn)
+
+    def self_attention(self, qkv: AV[QueryKeyValue], groups: Sequence[AttentionGroup]) -> AV[Tensor]:
+        """Each group of modalities attends over its joined sequence; [batch, tokens, dim] of each modality."""
+        seen: dict[Modality, Tensor] = {}
+        for group in groups:
+            members = [cast(QueryKeyValue, qkv.get(modality)) for modality in group.modalities]
+            query, key, value = (torch.cat(p, 1) if len(p) > 1 else p[0] for p in zip(*members, strict=True))
+            out = self.attend(rotate(query, group.rotation), rotate(key, group.rotation), value, group.bias).flatten(2)
+            parts = out.split([member.query.shape[1] for member in members], dim=1)
+            seen.update(zip(group.modalities, parts, strict=True))
+        return AV(**seen)
+
+
+class DoubleBlock(Block):
+    """A block with layers for each modality (alignment)."""
+
+
+class SingleBlock(Block):
+    """A block whose layers serve both modalities (fusion)."""
+
+
+class Head(nn.Module):
+    """Modulated LayerNorm and a linear map to a token's latent values."""
+
+    def __init__(self, dim: int, out: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.modulation = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        self.linear = nn.Linear(dim, out)
+
+    def forward(self, x: Tensor, time: Modulation) -> Tensor:
+        """[batch, tokens, dim] to [batch, tokens, out]; `time` holds the unprojected time embedding as one vector."""
+        return self.linear(time.plus(self.modulation).apply(x, 0, 1, self.eps))
