@@ -70,7 +70,7 @@ def recipe_of(paradigm: str, seed: int, options: argparse.Namespace) -> JointRec
                     "steps": options.steps,
                     "sources": [{"folder": str(options.latents), "batch": options.batch}],
                     "tasks": TASKS,
-                    "times": {"kind": "logit-normal", "shift": 2.5, "spread": True},
+                    "times": {"kind": "logit-normal", "std": 1.8, "shift": 6.0, "spread": True},
                     "dropout": {"exchange": 0.1},
                     "audio_weight": 1.0,
                 }

@@ -54,7 +54,7 @@ def config_of(
     if paradigm == "aligned":
         double, single = depth
         blocks = {"num_double_layers": double, "num_single_layers": single, "ffn_dim": 4 * width}
-        return like | blocks | {"text_dim": text_dim, "speaker_dim": None, "places": True}
+        return like | blocks | {"text_dim": text_dim, "speaker_dim": None, "places": True, "hide_pads": True}
     if paradigm == "unified":
         return like | {"num_layers": depth[0], "text_dim": text_dim}
     sound = max(2 * HEADS, round(2 * width / 3 / (2 * HEADS)) * 2 * HEADS)

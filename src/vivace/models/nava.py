@@ -196,9 +196,9 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         positions = [[] for _ in text] if speaker_positions is None else [list(p) for p in speaker_positions]
         self._check_context(text, speakers, positions)
 
-        length = max(max(len(x), *(p + 1 for p in places), 0) for x, places in zip(text, positions, strict=True))
-        if config.hide_pads:
-            length = max(length, 1)
+        least = int(config.hide_pads)  # one pad is seen where there is nothing else
+        own = [max(len(x), *(p + 1 for p in places), least) for x, places in zip(text, positions, strict=True)]
+        length = max(own)
         pads = 0 if config.hide_pads else config.text_len - length
         features = pad_sequence(list(text), batch_first=True).to(self.video_embedding.weight.dtype)
         features = F.pad(features, (0, 0, 0, length + (2 if pads else 0) - features.shape[1]))
@@ -214,11 +214,8 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
 
         contexts = (*self.double_contexts, *self.single_contexts, *self.double_final_contexts)
         keys_values = tuple(layers(tokens) for layers in contexts)
-        if config.hide_pads:
-            own = [max(len(x), *(p + 1 for p in places), 1) for x, places in zip(text, positions, strict=True)]
-            bias = padding_bias(own, length, tokens.device)
-        else:
-            bias = pad_bias(pads, length, tokens.device)
+        device = tokens.device
+        bias = padding_bias(own, length, device) if config.hide_pads else pad_bias(pads, length, device)
         return NavaContext(tokens, bias, keys_values, length, config.text_len, config.hide_pads)
 
     def _check_context(self, text: Sequence[Tensor], speakers: Sequence[Tensor], positions: list[list[int]]) -> None:

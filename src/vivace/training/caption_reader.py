@@ -240,17 +240,14 @@ class CaptionsObjective:
         """Nats a caption, summed over the attributes, of each way of reading and as "loss" of both."""
         lesson = self.prepared(step)
         values = lesson.values.to(self.recipe.loop.device)
-        parts = {
-            way: torch.stack(
-                [
-                    F.cross_entropy(scores.float(), values[:, number], reduction="sum")
-                    for number, scores in enumerate(of_attributes)
-                ]
-            ).sum()
-            / len(values)
-            for way, of_attributes in self.scores(lesson, step).items()
-        }
-        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+        parts: dict[str, Tensor] = {}
+        for way, of_attributes in self.scores(lesson, step).items():
+            terms = [
+                F.cross_entropy(scores.float(), values[:, number], reduction="sum")
+                for number, scores in enumerate(of_attributes)
+            ]
+            parts[way] = torch.stack(terms).sum() / len(values)
+        return {"loss": parts["read"] + parts["glanced"], **parts}
 
     @torch.no_grad()
     def validate(self, step: int) -> dict[str, float]:
