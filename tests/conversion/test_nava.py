@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -208,10 +209,13 @@ def damaged(release: Release, tmp_path: Path, how: str) -> Path:
     if how == "misnamed":
         torch.save(state, path)
         return path
-    if how in ("pickle", "cut checkpoint", "no tensors"):
+    if how in ("pickle", "code", "cut checkpoint", "no tensors"):
         path = path.with_suffix(".ckpt")
     if how == "pickle":
         torch.save({"state_dict": state, "when": Path("run")}, path)
+        return path
+    if how == "code":
+        torch.save({"state_dict": state, "hook": os.system}, path)
         return path
     if how == "bare pickle":
         import pickle
@@ -247,7 +251,8 @@ def damaged(release: Release, tmp_path: Path, how: str) -> Path:
         ("cut", "bytes long where"),
         ("empty", "cut short"),
         ("text", "neither safetensors nor"),
-        ("pickle", "more than tensors"),
+        ("pickle", r"more than tensors \(pathlib\.\w+\), and reading that could run code"),
+        ("code", r"more than tensors \(\w+\.system\), and reading that could run code"),
         ("misnamed", "under the name of safetensors"),
         ("bare pickle", "bare pickle"),
         ("cut checkpoint", "cut short"),

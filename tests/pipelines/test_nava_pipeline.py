@@ -163,7 +163,8 @@ def test_a_folder_whose_weights_do_not_fit_is_refused_in_one_sentence(model_fold
     [
         ({"prompt": ""}, "prompt is empty"),
         ({"prompt": []}, "0 prompts"),
-        ({"prompt": "a" * 200}, "201 tokens long"),
+        ({"prompt": "a" * 200}, "The prompt is 201 tokens long"),
+        ({"prompt": "a", "negative_prompt": "b" * 200}, "The negative prompt is 201 tokens long"),
         ({"prompt": "a", "negative_prompt": "<S>"}, "negative prompt opens"),
         ({"prompt": "a", "height": 33}, "height 33"),
         ({"prompt": "a", "width": 32.0}, "whole number"),

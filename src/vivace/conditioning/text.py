@@ -114,7 +114,11 @@ def _unit(tokenizer: Any) -> str:
 
 
 def encode_prompts(
-    text_encoder: Any, tokenizer: Any, prompts: Sequence[str | None], text_len: int | None = None
+    text_encoder: Any,
+    tokenizer: Any,
+    prompts: Sequence[str | None],
+    text_len: int | None = None,
+    what: str = "The prompt",
 ) -> TextFeatures:
     """Features of checked prompts, encoded together; None is the null text, which has no tokens at all.
 
@@ -125,12 +129,13 @@ def encode_prompts(
         text_encoder: a UMT5-type encoder of transformers.
         tokenizer: its tokenizer; the speaker marker must be one token of it.
         text_len: most tokens a prompt may have (None: whatever the encoder takes).
+        what: how an error calls them.
 
     Raises:
         VivaceError: a prompt longer than text_len.
     """
     limit = text_len if text_len is not None else MAX_CHARACTERS
-    tokens = [[] if prompt is None else tokenize(tokenizer, prompt, limit) for prompt in prompts]
+    tokens = [[] if prompt is None else tokenize(tokenizer, prompt, limit, what) for prompt in prompts]
     width, device = text_encoder.config.d_model, text_encoder.device
     longest = max(map(len, tokens), default=0)
     if longest == 0:

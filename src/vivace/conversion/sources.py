@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -181,9 +182,11 @@ class TorchSource:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except pickle.UnpicklingError as error:
-            wanted = str(error).split("Unsupported global: ")[-1].split(" was not")[0].split("\n")[0]
+            # PyTorch names what it refused somewhere in a page of advice.
+            wanted = re.search(r"GLOBAL:? ([\w.]+)|global:? (?:GLOBAL )?([\w.]+)", str(error))
+            named = f" ({wanted[1] or wanted[2]})" if wanted else ""
             raise VivaceError(
-                f"Weights {str(path)!r} hold more than tensors ({wanted[:120]}), and reading that could run code; "
+                f"Weights {str(path)!r} hold more than tensors{named}, and reading that could run code; "
                 "use the published .safetensors file."
             ) from None
         except (RuntimeError, ValueError, EOFError, OSError, KeyError):

@@ -198,12 +198,14 @@ class AlivePipeline(ClipPipeline):
             for text in self._texts(plan, branch):
                 if text not in texts:
                     spoken = " ".join(speech_spans(text)) if text else ""
-                    texts[text] = Texts(self._features(text, device), self._features(spoken or None, device))
+                    called = self._called(plan, text)
+                    whole, said = (self._features(part, called, device) for part in (text, spoken or None))
+                    texts[text] = Texts(whole, said)
         return texts
 
-    def _features(self, text: str | None, device: torch.device) -> Tensor:
+    def _features(self, text: str | None, called: str, device: torch.device) -> Tensor:
         limit = self.transformer.config.text_len
-        return encode_prompts(self.text_encoder, self.tokenizer, [text], limit).features[0].to(device)
+        return encode_prompts(self.text_encoder, self.tokenizer, [text], limit, called).features[0].to(device)
 
     def _contexts(self, plan: AlivePlan, read: dict[str | None, Texts], given: AV[Given]) -> dict[str, AliveContext]:
         """The context of every branch that runs here."""

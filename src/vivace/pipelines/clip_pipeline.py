@@ -350,6 +350,11 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
     def _texts(plan: ClipPlan, branch: Branch) -> list[str | None]:
         return list(plan.prompts) if branch.text == "positive" else [plan.negative] * len(plan.prompts)
 
+    @staticmethod
+    def _called(plan: ClipPlan, text: str | None) -> str:
+        """How an error calls a text that a branch reads; the negative one is often the preset's."""
+        return "The prompt" if text in plan.prompts else "The negative prompt"
+
     def _noise(self, plan: ClipPlan, device: torch.device) -> AV[Tensor]:
         config, stride = self.transformer.config, int(self.vae.config.scale_factor_spatial)
         grid = (plan.timeline.latent_frames, plan.height // stride, plan.width // stride)

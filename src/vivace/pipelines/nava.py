@@ -203,8 +203,8 @@ class NavaPipeline(ClipPipeline):
         for branch in self._own_branches(plan):
             for text in self._texts(plan, branch):
                 if text not in features:
-                    limit = self.transformer.config.text_len
-                    encoded = encode_prompts(self.text_encoder, self.tokenizer, [text], limit)
+                    limit, called = self.transformer.config.text_len, self._called(plan, text)
+                    encoded = encode_prompts(self.text_encoder, self.tokenizer, [text], limit, called)
                     features[text] = (encoded.features[0].to(device), encoded.marker_positions[0])
         return features
 

@@ -287,7 +287,8 @@ class AliveRefinerPipeline:
         clock, base, device = Clock(), self.base, self.device
         assert plan.clip.frames is not None
         with clock.timing("text"):
-            read = {text: self._features(text, device) for text in (plan.prompt, plan.negative)}
+            called = {plan.negative: "The negative prompt", plan.prompt: "The prompt"}
+            read = {text: self._features(text, what, device) for text, what in called.items()}
         with clock.timing("given"):
             low = encode_pictures(base.vae, [self._enlarged(plan)], device)
             audio = plan.audio if plan.audio is not None else self._encoded_sound(plan, device)
@@ -322,12 +323,12 @@ class AliveRefinerPipeline:
             seconds_spent=clock.spent,
         )
 
-    def _features(self, text: str | None, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Features [n, text_dim] of a text, and of what is spoken in it, each encoded by itself."""
+    def _features(self, text: str | None, what: str, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Features [n, text_dim] of a text, which errors call `what`, and of what is spoken in it, each by itself."""
         base, limit = self.base, self.transformer.config.text_len
         spoken = " ".join(speech_spans(text)) if text else ""
         whole, said = (
-            encode_prompts(base.text_encoder, base.tokenizer, [words], limit).features[0].to(device)
+            encode_prompts(base.text_encoder, base.tokenizer, [words], limit, what).features[0].to(device)
             for words in (text, spoken or None)
         )
         return whole, said
