@@ -69,7 +69,8 @@ def test_given_pictures_come_back_and_sound_is_made_for_them(pipeline: NavaPipel
     np.testing.assert_array_equal(out.frames[0], clip.frames)
     assert out.audio.shape == (1, 2, round(9 / 24 * RATE))
     other = pipeline("a drum", seed=1, video=Clip(_pictures(9, seed=2), Fraction(24), None, RATE), preset="aligned")
-    assert not np.allclose(out.audio, other.audio, atol=1e-4)
+    # Untrained weights make the sound faint: what other pictures change is measured against it.
+    assert np.abs(out.audio - other.audio).max() > 0.001 * np.abs(out.audio).max()
 
 
 @pytest.mark.parametrize("name", ["audio", "video"])

@@ -93,7 +93,8 @@ def test_every_run_has_what_the_first_nano_model_taught(name: str) -> None:
     assert config["learned_positions"]  # each token is told where it is
     assert config["audio_positions"]
     for stage in recipe.stages:
-        assert (stage.times.kind, stage.times.shift, stage.times.spread) == ("logit-normal", 2.5, True)
+        assert (stage.times.kind, stage.times.shift, stage.times.std) == ("logit-normal", 6.0, 1.8)
+        assert stage.times.spread
         if any(task.joint for task in stage.tasks):
             assert stage.dropout.exchange == 0.1
     first = load_recipe(FOLDER / f"{RUNS[0]}.toml")
