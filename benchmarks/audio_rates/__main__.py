@@ -17,17 +17,12 @@ seen. Sampling uses text guidance alone.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.audio_rates.curve import curve_of, markdown, write_curves
 from benchmarks.audio_rates.unit import RatesSettings, judge_start, run_unit
-from benchmarks.paradigms.__main__ import StopRequest
-
-from vivace.errors import VivaceError
-from vivace.media import replacing
+from benchmarks.units import run_all, write_table
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -35,11 +30,8 @@ def main(words: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
     if options.command == "table":
         found = curve_of(options.runs)
-        print(markdown(found))
+        write_table(options.output, markdown(found), found)
         if options.output is not None:
-            for suffix, text in ((".md", markdown(found)), (".json", json.dumps(found, indent=1) + "\n")):
-                with replacing(options.output.with_suffix(suffix)) as temporary:
-                    temporary.write_text(text)
             write_curves(options.output.with_suffix(".html"), found)
         return 0
     settings = RatesSettings(
@@ -54,20 +46,15 @@ def main(words: Sequence[str] | None = None) -> int:
         size=options.size,
         seconds=options.seconds,
     )
-    try:
-        with StopRequest(options.minutes) as stop:
-            print(judge_start(options.runs, settings, stop.check), file=sys.stderr)
-            # A seed of all rates before the next seed, so that what is complete can be compared.
-            for seed in range(options.seeds):
-                for rate in options.rates:
-                    print(run_unit(options.runs, rate, seed, settings, stop.check), file=sys.stderr)
-    except (ValueError, VivaceError) as error:
-        print(f"audio_rates: {str(error).rstrip('.')}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on from here.", file=sys.stderr)
-        return 3
-    return 0
+
+    def units(check: Callable[[], None]) -> Iterator[Path]:
+        yield judge_start(options.runs, settings, check)
+        # A seed of all rates before the next seed, so that what is complete can be compared.
+        for seed in range(options.seeds):
+            for rate in options.rates:
+                yield run_unit(options.runs, rate, seed, settings, check)
+
+    return run_all("audio_rates", options.minutes, units)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from benchmarks.units import pipeline_of
 
 from vivace.evaluation.frechet import frechet_of_sets
 from vivace.evaluation.groups import group_items, senses
@@ -20,8 +21,6 @@ from vivace.pipelines.alive import AlivePipeline
 from vivace.sampling.mutual_presets import MutualPreset
 from vivace.sampling.presets import Scale
 from vivace.training.alive import AliveObjective
-from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
-from vivace.training.validate import scheduler_of
 
 if TYPE_CHECKING:
     from benchmarks.audio_rates.unit import RatesSettings
@@ -59,7 +58,10 @@ def judged(objective: AliveObjective, settings: RatesSettings, check: Callable[[
 
     The same prompts and the same noise for all networks. `check` is asked between batches.
     """
-    pipeline = pipeline_of(objective, settings)
+    ones = Scale(video=1.0, audio=1.0)
+    text = Scale(video=2.0, audio=2.0)
+    preset = MutualPreset(steps=settings.sampling, solver="euler", shift=3.0, text=text, mutual=ones)
+    pipeline = pipeline_of(AlivePipeline, objective, settings.model, preset, settings.size, settings.seconds)
     form = {"seconds": settings.seconds, "height": settings.size, "width": settings.size}
     items = world_items("val", settings.prompts, hand=False, camera=False, **form)
     true = [true_clip(item) for item in items]
@@ -113,31 +115,3 @@ def _made(
             frames = None if made.frames is None else np.asarray(made.frames[place])
             sound = None if made.audio is None else np.asarray(made.audio[place])
             yield Clip(frames, made.fps, sound, made.audio_sample_rate), item
-
-
-def pipeline_of(objective: AliveObjective, settings: RatesSettings) -> AlivePipeline:
-    """The networks with the codecs that their latents were made with."""
-    vae, audio_vae = load_codecs(settings.model / "vae", settings.model / "audio_vae")
-    check_codecs({"vae": vae, "audio_vae": audio_vae}, objective.codecs)
-    ones = Scale(video=1.0, audio=1.0)
-    text = Scale(video=2.0, audio=2.0)
-    preset = MutualPreset(steps=settings.sampling, solver="euler", shift=3.0, text=text, mutual=ones)
-    pipeline = AlivePipeline(
-        transformer=objective.transformer,
-        text_encoder=objective.text_encoder,
-        tokenizer=objective.tokenizer,
-        vae=vae,
-        audio_vae=audio_vae,
-        vocoder=load_vocoder(settings.model / "vocoder"),
-        scheduler=scheduler_of(preset),
-        capabilities={
-            "width": settings.size,
-            "height": settings.size,
-            "smallest_side": 16,
-            "longest_seconds": settings.seconds,
-            "presets": {"held-out": preset.model_dump()},
-            "preset": "held-out",
-        },
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

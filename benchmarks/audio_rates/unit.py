@@ -6,14 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.audio_rates.judging import judged
+from benchmarks.units import keep_settings, take_averaged, write_text
 
 from vivace.evaluation.prompts import check_request
-from vivace.media import replacing
 from vivace.training.alive import AliveObjective, AliveRecipe
-from vivace.training.checkpoint import load_weights
 from vivace.training.loop import train
 from vivace.training.recipe import load_recipe
 
@@ -87,11 +85,11 @@ def judge_start(runs: Path, settings: RatesSettings, check: Callable[[], None] =
     for count in (settings.prompts, settings.talk or settings.prompts):
         check_request("val", count)
     result = runs / START
-    _keep(runs / "settings.json", json.dumps(asdict(settings), default=str, indent=1) + "\n")
+    keep_settings(runs / "settings.json", json.dumps(asdict(settings), default=str, indent=1) + "\n", "--runs")
     if not result.is_file():
         objective = AliveObjective(recipe_of(1.0, 0, settings), runs)
         check()
-        _write(result, judged(objective, settings, check))
+        write_text(result, json.dumps(judged(objective, settings, check)) + "\n")
     return result
 
 
@@ -108,7 +106,7 @@ def run_unit(
     """
     folder = runs / f"{rate:g}-{seed}"
     recipe = recipe_of(rate, seed, settings)
-    _keep(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n")
+    keep_settings(folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n", "--runs")
     every = settings.steps // settings.points
     due = {step: _point(folder, step) for step in range(every, settings.steps + 1, every)}
     due = {step: path for step, path in due.items() if not path.is_file()}
@@ -120,26 +118,11 @@ def run_unit(
     for step, path in due.items():
         check()
         checkpoint = folder / "checkpoints" / f"step-{step:08d}"
-        for name, module in objective.modules().items():
-            module.load_state_dict(load_weights(checkpoint, name, ema=True))
-        _write(path, {"rate": rate, "seed": seed, "step": step, **judged(objective, settings, check)})
+        take_averaged(objective, checkpoint)
+        found = {"rate": rate, "seed": seed, "step": step, **judged(objective, settings, check)}
+        write_text(path, json.dumps(found) + "\n")
     return folder
 
 
 def _point(folder: Path, step: int) -> Path:
     return folder / "points" / f"{step:08d}.json"
-
-
-def _keep(path: Path, text: str) -> None:
-    """What a folder was begun with; raises ValueError where that was something else."""
-    if path.is_file() and path.read_text() != text:
-        raise ValueError(f"{path.parent} was begun with other settings; give them again, or another --runs")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-
-
-def _write(path: Path, found: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(found) + "\n")

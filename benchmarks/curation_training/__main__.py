@@ -15,18 +15,13 @@ is heard goes with what is seen (AV event F1), and how much of what the prompt s
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.curation_training.comparison import compared, markdown
 from benchmarks.curation_training.sets import ARMS, SetSettings, make_sets
 from benchmarks.curation_training.unit import UnitSettings, run_unit
-from benchmarks.paradigms.__main__ import StopRequest
-
-from vivace.errors import VivaceError
-from vivace.media import replacing
+from benchmarks.units import run_all, write_table
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -34,11 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
     if options.command == "table":
         found = compared(options.folder)
-        print(markdown(found))
-        if options.output is not None:
-            for suffix, text in ((".md", markdown(found)), (".json", json.dumps(found, indent=1) + "\n")):
-                with replacing(options.output.with_suffix(suffix)) as temporary:
-                    temporary.write_text(text)
+        write_table(options.output, markdown(found), found)
         return 0
     text_len = options.longest_caption + 1  # bytes and the mark of their end
     sets = SetSettings(
@@ -56,6 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         width=options.width,
         steps=options.steps,
         batch=options.batch,
+        text_encoder=options.text_encoder,
         text_len=text_len,
         prompts=options.prompts,
         sampling=options.sampling,
@@ -65,21 +57,15 @@ def main(words: Sequence[str] | None = None) -> int:
         threads=options.threads,
         precision=options.precision,
     )
-    try:
-        with StopRequest(options.minutes) as stop:
-            print(make_sets(options.folder, sets, stop.check)["clips"], file=sys.stderr)
-            # A seed of both arms before the next seed, so that what is complete can be compared.
-            for seed in range(options.seeds):
-                for arm in ARMS:
-                    latents = options.folder / "latents"
-                    print(run_unit(options.folder / "runs", latents, arm, seed, unit, stop.check), file=sys.stderr)
-    except (ValueError, VivaceError) as error:
-        print(f"curation_training: {str(error).rstrip('.')}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on from here.", file=sys.stderr)
-        return 3
-    return 0
+
+    def units(check: Callable[[], None]) -> Iterator[object]:
+        yield make_sets(options.folder, sets, check)["clips"]
+        # A seed of both arms before the next seed, so that what is complete can be compared.
+        for seed in range(options.seeds):
+            for arm in ARMS:
+                yield run_unit(options.folder / "runs", options.folder / "latents", arm, seed, unit, check)
+
+    return run_all("curation_training", options.minutes, units)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--width", type=int, default=128, help="of the network, a multiple of 16")
     run.add_argument("--steps", type=int, default=500)
     run.add_argument("--batch", type=int, default=16)
+    run.add_argument("--text-encoder", type=Path, help="run or model folder whose text encoder both arms train on")
     run.add_argument("--prompts", type=int, default=48, help="held out, to make clips of")
     run.add_argument("--sampling", type=int, default=12, help="steps of the sampler")
     run.add_argument("--workers", type=int, default=0, help="processes for footage and curation; 0 for one per core")

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.units import keep_settings, write_text
+
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.engine import Engine
 from vivace.curation.footage_files import TRUTH, write_footage
@@ -24,7 +26,6 @@ from vivace.curation.local import cores
 from vivace.curation.recipe import EXECUTORS, CurationRecipe, check_recipe
 from vivace.curation.shards import ShardSettings, prepare, write_shards
 from vivace.curation.sources import clips_of
-from vivace.media import replacing
 from vivace.training.workers import available_workers, ordered_map
 
 ARMS = ("raw", "curated")
@@ -75,13 +76,10 @@ def make_sets(folder: Path, settings: SetSettings, check: Callable[[], None] = l
     """
     begun, done = folder / "settings.json", folder / "sets.json"
     told = json.dumps(settings.told(), indent=1) + "\n"
-    if begun.is_file() and begun.read_text() != told:
-        raise ValueError(f"{folder} was begun with other footage; give its options again, or another --folder")
+    keep_settings(begun, told, "--folder")
     if done.is_file():
         found: dict[str, Any] = json.loads(done.read_text())
         return found
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(begun, told)
     began = time.time()
     film(folder, settings, check)
     kept = {name: curate(folder, name, settings, check) for name in (*ARMS, HELD_OUT)}
@@ -104,7 +102,7 @@ def make_sets(folder: Path, settings: SetSettings, check: Callable[[], None] = l
         "kinds": {name: dict(Counter(shot["kind"] for shot in shots)) for name, shots in shown.items()},
         "seconds": round(time.time() - began, 1),
     }
-    _write(done, json.dumps(found, indent=1) + "\n")
+    write_text(done, json.dumps(found, indent=1) + "\n")
     return found
 
 
@@ -204,8 +202,3 @@ def shot_of(clip: Clip, truth: dict[str, list[dict[str, Any]]]) -> dict[str, Any
     assert clip.seconds is not None
     end = clip.start + clip.seconds
     return max(truth[clip.path], key=lambda shot: min(end, shot["end"]) - max(clip.start, shot["start"]))
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text)

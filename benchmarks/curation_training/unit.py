@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.curation_training.sets import HELD_OUT
+from benchmarks.units import encoder_of, keep_settings, pipeline_of, take_averaged, write_text
 
 from vivace.curation.caption import parse
 from vivace.data.latents import ordered_batches
@@ -19,18 +20,17 @@ from vivace.data.shards import ShardReader
 from vivace.evaluation.attributes import attribute_metrics
 from vivace.evaluation.metric import ItemMetric, Sample
 from vivace.evaluation.sync import event_f1
-from vivace.media import Clip, replacing
+from vivace.media import Clip
 from vivace.pair import AV
 from vivace.pipelines.nava import NavaPipeline
 from vivace.sampling.flow import Times
 from vivace.sampling.presets import Preset, Scale
-from vivace.training.checkpoint import latest_checkpoint, load_weights
-from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
+from vivace.training.checkpoint import latest_checkpoint
 from vivace.training.flow_step import caption_of, draw_noise, encode_captions, flow_errors
 from vivace.training.joint import JointObjective, JointRecipe
 from vivace.training.loop import train
 from vivace.training.tasks import Stream, stream
-from vivace.training.validate import LEVELS, SEED, scheduler_of
+from vivace.training.validate import LEVELS, SEED
 from vivace.world import caption_with_attributes, sample_scene
 from vivace.world.footage import structured_caption
 
@@ -51,13 +51,15 @@ class UnitSettings:
     """What every training has in common.
 
     Args:
-        width, steps, batch: of the network and its training. text_len: bytes. prompts: held out, to make clips of.
+        width, steps, batch: of the network and its training. text_encoder: run or model folder whose text encoder is
+            trained on; None trains a small new one. text_len: bytes. prompts: held out, to make clips of.
         sampling: steps of the sampler. model: folder with the codecs and the vocoder. size, seconds: of a clip.
     """
 
     width: int
     steps: int
     batch: int
+    text_encoder: Path | None
     text_len: int
     prompts: int
     sampling: int
@@ -72,6 +74,7 @@ def recipe_of(sets: Path, arm: str, seed: int, settings: UnitSettings) -> JointR
     """Everything but the clips and the seed is the same for all; the seed fixes initial weights, noise and order."""
     sample = ShardReader(sets / arm / "train", "latents").get(0)
     width, steps = settings.width, settings.steps
+    encoder = encoder_of(settings.text_encoder, width)
     return JointRecipe.model_validate(
         {
             "unit": "joint",
@@ -85,28 +88,22 @@ def recipe_of(sets: Path, arm: str, seed: int, settings: UnitSettings) -> JointR
                 "num_heads": 4,
                 "num_double_layers": 1,
                 "num_single_layers": 3,
-                "text_dim": width,
+                "text_dim": encoder["d_model"],
                 "text_len": settings.text_len,
                 "places": True,
+                "hide_pads": True,
                 "rope_theta": 200.0,
                 "speaker_dim": 0,
             },
-            "text_encoder": {
-                "vocab_size": 384,
-                "d_model": width,
-                "d_kv": width // 4,
-                "d_ff": 2 * width,
-                "num_layers": 2,
-                "num_heads": 4,
-                "feed_forward_proj": "gated-gelu",
-            },
+            "text_encoder": encoder,
+            "start_text_encoder_from": settings.text_encoder,
             "stages": [
                 {
                     "name": "all",
                     "steps": steps,
                     "sources": [{"folder": str(sets / arm / "train"), "batch": settings.batch}],
-                    "times": {"kind": "logit-normal", "shift": 2.5, "spread": True},
-                    "audio_weight": 0.5,
+                    "times": {"kind": "logit-normal", "std": 1.8, "shift": 6.0, "spread": True},
+                    "audio_weight": 1.0,
                 }
             ],
             "validation": {"latents": str(sets / HELD_OUT / "train"), "clips": 16, "batch": settings.batch},
@@ -140,12 +137,9 @@ def run_unit(
     recipe = recipe_of(sets, arm, seed, settings)
     told = {"recipe": recipe.model_dump(mode="json"), "prompts": settings.prompts, "sampling": settings.sampling}
     text = json.dumps(told, indent=1) + "\n"
-    if kept.is_file() and kept.read_text() != text:
-        raise ValueError(f"{folder} was begun with other settings; give them again, or another --folder")
+    keep_settings(kept, text, "--folder")
     if result.is_file():
         return result
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(kept, text)
     objective = JointObjective(recipe, folder)
     check()
     train(objective, recipe.loop, folder)
@@ -153,9 +147,7 @@ def run_unit(
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     checkpoint = latest_checkpoint(folder / "checkpoints")
     assert checkpoint is not None
-    for name, module in objective.modules().items():
-        module.load_state_dict(load_weights(checkpoint, name, ema=True))
-        module.eval()
+    take_averaged(objective, checkpoint)
     found = {
         "arm": arm,
         "seed": seed,
@@ -165,7 +157,7 @@ def run_unit(
         "seconds_per_step": statistics.median(line["seconds"] for line in lines if "seconds" in line),
         "records": {**held_out_records(objective, settings.batch), **prompt_records(objective, settings, check)},
     }
-    _write(result, json.dumps(found) + "\n")
+    write_text(result, json.dumps(found) + "\n")
     return result
 
 
@@ -206,7 +198,8 @@ def prompts(count: int, seconds: float) -> list[tuple[str, dict[str, Any]]]:
 def prompt_records(objective: JointObjective, settings: UnitSettings, check: Callable[[], None]) -> Records:
     """Clips made of held-out prompts with the same noise for all networks, as detectors without sight of the prompt
     find them."""
-    pipeline = pipeline_of(objective, settings)
+    preset = Preset(steps=settings.sampling, solver="euler", shift=3.0, text=Scale(video=2.0, audio=2.0))
+    pipeline = pipeline_of(NavaPipeline, objective, settings.model, preset, settings.size, settings.seconds)
     metrics = attribute_metrics()
     kinds = {
         "agreement, seen": [metric for metric in metrics if "video" in metric.requires],
@@ -234,34 +227,3 @@ def _summed(metrics: list[ItemMetric], sample: Sample) -> list[float]:
     """Numerators and denominators of a clip together; (0, 0) where nothing is to be counted."""
     told = [metric.update(sample).get("record") for metric in metrics]
     return np.sum([[0.0, 0.0], *(record for record in told if record is not None)], axis=0).tolist()
-
-
-def pipeline_of(objective: JointObjective, settings: UnitSettings) -> NavaPipeline:
-    """The network with the codecs that its latents were made with."""
-    vae, audio_vae = load_codecs(settings.model / "vae", settings.model / "audio_vae")
-    check_codecs({"vae": vae, "audio_vae": audio_vae}, objective.codecs)
-    preset = Preset(steps=settings.sampling, solver="euler", shift=3.0, text=Scale(video=2.0, audio=2.0))
-    pipeline = NavaPipeline(
-        transformer=objective.transformer,
-        text_encoder=objective.text_encoder,
-        tokenizer=objective.tokenizer,
-        vae=vae,
-        audio_vae=audio_vae,
-        vocoder=load_vocoder(settings.model / "vocoder"),
-        scheduler=scheduler_of(preset),
-        capabilities={
-            "width": settings.size,
-            "height": settings.size,
-            "smallest_side": 16,
-            "longest_seconds": settings.seconds,
-            "presets": {"held-out": preset.model_dump()},
-            "preset": "held-out",
-        },
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text)

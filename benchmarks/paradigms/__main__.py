@@ -18,10 +18,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import statistics
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +27,15 @@ import numpy as np
 import torch
 from benchmarks.paradigms.networks import PARADIGMS, matched, parameters
 from benchmarks.paradigms.objective import FIGURES, ParadigmObjective
+from benchmarks.units import encoder_of, keep_settings, run_all, take_averaged, write_table, write_text
 from torch.utils.flop_counter import FlopCounterMode
 
 from vivace.data.shards import ShardReader
-from vivace.media.atomic import replacing
-from vivace.training.checkpoint import latest_checkpoint, load_weights
+from vivace.training.checkpoint import latest_checkpoint
 from vivace.training.joint import JointRecipe
 from vivace.training.loop import train
 
 DRAWS = 2000
-ENCODER = ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "feed_forward_proj")
 TASKS = [
     {"name": "t2av", "probability": 0.6},
     {"name": "a2v", "probability": 0.1, "audio": "given"},
@@ -90,50 +87,6 @@ def recipe_of(paradigm: str, seed: int, options: argparse.Namespace) -> JointRec
     )
 
 
-def encoder_of(folder: Path | None, width: int) -> dict[str, Any]:
-    """Configuration of the text encoder: that of a run or model folder, or a small new one of this width."""
-    if folder is None:
-        sizes = {"d_model": width, "d_kv": width // 4, "d_ff": 2 * width, "num_layers": 2, "num_heads": 4}
-        return {"vocab_size": 384, **sizes, "feed_forward_proj": "gated-gelu"}
-    try:
-        if (folder / "recipe.json").is_file():
-            found: dict[str, Any] = json.loads((folder / "recipe.json").read_text())["text_encoder"]
-            return found
-        kept = json.loads((folder / "text_encoder" / "config.json").read_text())
-        return {name: kept[name] for name in ENCODER}
-    except (OSError, KeyError, json.JSONDecodeError):
-        raise ValueError(
-            f"{folder} holds no text encoder; give a run of the unit captions, or a model folder"
-        ) from None
-
-
-class StopRequest:
-    """Ctrl-C, or the end of the time, noted instead of raised: an interrupt inside of a library may come out as another
-    error. `train` listens for itself; everything else asks `check` between its parts."""
-
-    def __init__(self, minutes: float) -> None:
-        self.minutes, self.asked = minutes, False
-
-    def __enter__(self) -> StopRequest:
-        handlers = {signal.SIGINT: self._ask, signal.SIGALRM: lambda *_: signal.raise_signal(signal.SIGINT)}
-        self.previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        signal.setitimer(signal.ITIMER_REAL, 60 * self.minutes)
-        return self
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-    def check(self) -> None:
-        """Raises KeyboardInterrupt once a stop was asked for."""
-        if self.asked:
-            raise KeyboardInterrupt
-
-    def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-
 def run_unit(paradigm: str, seed: int, options: argparse.Namespace, check: Callable[[], None] = lambda: None) -> Path:
     """Train one paradigm with one seed, or go on, and write `result.json`; nothing is done where it is there.
 
@@ -147,13 +100,9 @@ def run_unit(paradigm: str, seed: int, options: argparse.Namespace, check: Calla
     result, kept = folder / "result.json", folder / "recipe.json"
     recipe = recipe_of(paradigm, seed, options)
     text = recipe.model_dump_json(indent=1) + "\n"
-    if kept.is_file() and kept.read_text() != text:
-        raise ValueError(f"{folder} was begun with other settings; give them again, or another --runs")
+    keep_settings(kept, text, "--runs")
     if result.is_file():
         return result
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(kept) as temporary:
-        temporary.write_text(text)
     objective = ParadigmObjective(recipe, folder)
     check()
     train(objective, recipe.loop, folder)
@@ -167,8 +116,7 @@ def run_unit(paradigm: str, seed: int, options: argparse.Namespace, check: Calla
         "seconds_per_step": statistics.median(line["seconds"] for line in lines if "seconds" in line),
         "errors": averaged_errors(recipe, folder),
     }
-    with replacing(result) as temporary:
-        temporary.write_text(json.dumps(found) + "\n")
+    write_text(result, json.dumps(found) + "\n")
     return result
 
 
@@ -177,9 +125,7 @@ def averaged_errors(recipe: JointRecipe, folder: Path) -> dict[str, list[float]]
     objective = ParadigmObjective(recipe, folder)
     checkpoint = latest_checkpoint(folder / "checkpoints")
     assert checkpoint is not None
-    for name, module in objective.modules().items():
-        module.load_state_dict(load_weights(checkpoint, name, ema=True))
-        module.eval()
+    take_averaged(objective, checkpoint)
     return objective.held_out_errors()
 
 
@@ -251,7 +197,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """0 when all asked for is done, 3 when time was up before."""
+    """0 when all asked for is done, 3 when time was up before, 2 for what cannot be done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run")
@@ -274,24 +220,15 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     if options.command == "table":
         rows = table_of(options.runs)
-        if options.output is not None:
-            for suffix, text in ((".json", json.dumps(rows, indent=1) + "\n"), (".md", markdown(rows) + "\n")):
-                with replacing(options.output.with_suffix(suffix)) as temporary:
-                    temporary.write_text(text)
-        print(markdown(rows))
+        write_table(options.output, markdown(rows), rows)
         return 0
-    try:
-        with StopRequest(options.minutes) as stop:
-            for seed in range(options.seeds):
-                for paradigm in PARADIGMS:
-                    print(run_unit(paradigm, seed, options, stop.check), file=sys.stderr)
-    except ValueError as error:
-        print(f"paradigms: {error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on from here.", file=sys.stderr)
-        return 3
-    return 0
+
+    def units(check: Callable[[], None]) -> Iterator[Path]:
+        for seed in range(options.seeds):
+            for paradigm in PARADIGMS:
+                yield run_unit(paradigm, seed, options, check)
+
+    return run_all("paradigms", options.minutes, units)
 
 
 if __name__ == "__main__":

@@ -75,46 +75,53 @@ def make_study(
             raise VivaceError(f"{one} and {two} have no clip with the same name; name clips by their prompt in both.")
     texts = {clip: _prompt(clip, [found[name] for name in names], prompts) for _, _, clip in shared}
     questions = {clip: _asked(clip, axes, asked) for _, _, clip in shared}
+    rng, copies = np.random.default_rng(seed), Copies()
+    pairs = [
+        Pair(_name(), clip, texts[clip], one, two, *copies.of(found[one][clip], found[two][clip]), axes=questions[clip])
+        for one, two, clip in shared
+    ]
     hearing = {axis.name for axis in axes if axis.hears}
-    rng = np.random.default_rng(seed)
-    files: list[tuple[str, Path, bool]] = []  # name under clips/, where it comes from, whether it is degraded
 
-    def copy(source: Path, degraded: bool = False) -> str:
-        # A name that nobody can work out from the seed: it hides which system is which.
-        files.append((f"{secrets.token_hex(8)}.mp4", source, degraded))
-        return files[-1][0]
+    def fits(system: str, clip: str) -> bool:
+        """Whether a clip can be degraded so that those who are asked about it notice: its sound is what suffers."""
+        asked_to_hear = not questions[clip] or not hearing or bool(hearing & set(questions[clip]))
+        return asked_to_hear and _sounds(found[system][clip])
 
-    pairs = []
-    for one, two, clip in shared:
-        places = copy(found[one][clip]), copy(found[two][clip])
-        pairs.append(Pair(f"p{secrets.token_hex(5)}", clip, texts[clip], one, two, *places, axes=questions[clip]))
     kinds: tuple[Control, ...] = ("identical", "degraded")
+    wanted = 2 * controls_for(control_share, min(per_rater, len(shared)))
     for kind in kinds if control_share > 0 else ():
         drawn = (shared[place] for place in rng.permutation(len(shared)))
-        # What is degraded must be heard, and asked about.
-        fit = (
-            entry
-            for entry in drawn
-            if kind == "identical"
-            or (
-                _sounds(found[entry[0]][entry[2]])
-                and (not questions[entry[2]] or not hearing or hearing & set(questions[entry[2]]))
-            )
-        )
-        for one, _, clip in islice(fit, 2 * controls_for(control_share, min(per_rater, len(shared)))):
-            both = copy(found[one][clip]), copy(found[one][clip], kind == "degraded")
-            name = f"p{secrets.token_hex(5)}"
-            pairs.append(Pair(name, clip, texts[clip], one, one, *both, kind, questions[clip]))
-    for name, source, degraded in files:
-        if degraded:
-            write_clip(output / "clips" / name, degraded_clip(read_clip(source)))
-        else:
-            write_untagged(source, output / "clips" / name)
+        fit = ((one, clip) for one, _, clip in drawn if kind == "identical" or fits(one, clip))
+        for one, clip in islice(fit, wanted):
+            source = found[one][clip]
+            both = copies.of(source, source, second_degraded=kind == "degraded")
+            pairs.append(Pair(_name(), clip, texts[clip], one, one, *both, kind, questions[clip]))
+    copies.write(output / "clips")
     design = Design(
         title, tuple(axes), tuple(names), tuple(pairs), raters, per_rater, control_share, control_pass, seed
     )
     write_design(output / "study.json", design)
     return design, _notes(chosen, found, design)
+
+
+class Copies:
+    """Clips of a study under names that nobody can work out from its seed: they hide which system is which."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[str, Path, bool]] = []  # name, where it comes from, whether it is degraded
+
+    def of(self, first: Path, second: Path, *, second_degraded: bool = False) -> tuple[str, str]:
+        """Names for the two clips of a pair."""
+        names = f"{secrets.token_hex(8)}.mp4", f"{secrets.token_hex(8)}.mp4"
+        self.files += [(names[0], first, False), (names[1], second, second_degraded)]
+        return names
+
+    def write(self, folder: Path) -> None:
+        for name, source, degraded in self.files:
+            if degraded:
+                write_clip(folder / name, degraded_clip(read_clip(source)))
+            else:
+                write_untagged(source, folder / name)
 
 
 def degraded_clip(clip: Clip) -> Clip:
@@ -174,6 +181,11 @@ def clips_of(name: str, folder: Path) -> dict[str, Path]:
     if not found:
         raise VivaceError(f"{folder} holds no .mp4 files; give the folder that holds the clips of {name}.")
     return found
+
+
+def _name() -> str:
+    """Of a pair; it tells nothing either."""
+    return f"p{secrets.token_hex(5)}"
 
 
 def _prompt(clip: str, folders: Sequence[Mapping[str, Path]], prompts: Mapping[str, str] | None) -> str:
