@@ -22,7 +22,7 @@ from vivace.pipelines.capabilities import Capabilities
 from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline, load_offloaded
 from vivace.pipelines.clip_plan import ClipPlan, adjusted
 from vivace.pipelines.materials import Modalities
-from vivace.sampling.guidance import GuidanceRule
+from vivace.sampling.guidance import Guidance
 from vivace.sampling.loop import Given, SamplingCancelledError
 from vivace.sampling.presets import Preset
 
@@ -35,7 +35,7 @@ class Plan(ClipPlan):
     """
 
     preset: Preset
-    rule: GuidanceRule
+    rule: Guidance
     voices: list[list[Voice]]
 
 
@@ -98,7 +98,7 @@ class NavaPipeline(ClipPipeline):
         preset: str | Preset | None = None,
         guides: Mapping[str, float] | None = None,
         cache: float | None = None,
-        rule: GuidanceRule | None = None,
+        rule: Guidance | None = None,
         seed: int | Sequence[int] | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         modalities: Modalities = "both",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vivace.errors import VivaceError
 from vivace.pair import AV
-from vivace.sampling.guidance import GuidanceRule, check_scale, nava_rule
+from vivace.sampling.guidance import Guidance, check_scale, nava_rule
+from vivace.sampling.guidance_schedule import GuidanceSchedule, Phase
 from vivace.sampling.loop import GivenPolicy
 from vivace.sampling.schedules import MAX_STEPS, Table
 from vivace.sampling.solvers import table_for
@@ -78,16 +79,25 @@ class Preset(Steps):
     Args:
         text, align: scales; align = None switches that branch off.
         timbre: scale of the voices' branch, used only where voices are given; None switches it off.
+        text_above: text guidance acts at noise levels above this one only; below it the scale is 1. What a clip shows
+            is settled at high noise, and when its events happen later (ours).
         official: scales and the masked branch in the published program's convention instead of ours (`nava_rule`).
     """
 
     text: Scale = Scale(video=3.0, audio=3.0)
     align: Scale | None = None
     timbre: float | None = None
+    text_above: float = Field(default=0.0, ge=0, lt=1)
     official: bool = False
 
+    @model_validator(mode="after")
+    def _official_has_no_level(self) -> Self:
+        if self.official and self.text_above:
+            raise ValueError("the published convention has no text_above; leave out one of the two")
+        return self
+
     def with_guides(self, guides: Mapping[str, float]) -> Preset:
-        """The same preset with guides replaced: "text", "align", "timbre", or one side as "text.audio".
+        """The same preset with guides replaced: "text", "align", "timbre", one side as "text.audio", or "text.above".
 
         Raises:
             VivaceError: an unknown guide or a scale out of range.
@@ -95,11 +105,14 @@ class Preset(Steps):
         changes: dict[str, object] = {}
         # Whole guides before single sides, so that "text" with "text.audio" means the same in either order.
         for name, value in sorted(guides.items(), key=lambda item: "." in item[0]):
+            if name == "text.above":
+                changes["text_above"] = self._level(value)
+                continue
             guide, _, side = name.partition(".")
             if guide not in GUIDES or side not in ("", "video", "audio") or (guide, side) == ("timbre", "video"):
                 raise VivaceError(
                     f"Guide {name!r} is unknown; use text, align or timbre, and .video or .audio for one side "
-                    "(timbre acts on the sound only)."
+                    "(timbre acts on the sound only), or text.above."
                 )
             check_scale(name, value)
             if guide == "timbre":
@@ -111,14 +124,28 @@ class Preset(Steps):
             changes[guide] = now.model_copy(update=sides)
         return self.model_copy(update=changes)
 
-    def rule(self, *, video: bool, audio: bool, voices: bool) -> GuidanceRule:
+    def _level(self, value: float) -> float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 <= value < 1:
+            raise VivaceError(
+                f"Guide text.above = {value!r} is no noise level; give a number from 0 up to 1, such as 0.8."
+            )
+        if value and self.official:
+            raise VivaceError("The published procedure has no text.above; leave it out, or take another preset.")
+        return float(value)
+
+    def rule(self, *, video: bool, audio: bool, voices: bool) -> Guidance:
         """The guidance rule for a call with these modalities and with or without voices."""
         text = AV(self.text.video if video else None, self.text.audio if audio else None)
         # The published program aligns only where there are two modalities, and has a timbre branch only with a voice.
         align = AV(self.align.video, self.align.audio) if self.align is not None and video and audio else None
         timbre = self.timbre if voices and audio else None
         rule = nava_rule(text, align, timbre, official=self.official)
-        return rule.reduced(video=video, audio=audio, voices=voices)
+        if not self.text_above:
+            return rule.reduced(video=video, audio=audio, voices=voices)
+        calm = nava_rule(text.map(lambda _: 1.0), align, timbre)
+        schedule = GuidanceSchedule((Phase(rule, levels=(self.text_above, 1.0)),), calm)
+        return schedule.reduced(video=video, audio=audio, voices=voices)
 
 
 # The published program (its nava.yaml and README): UniPC, 50 steps, shift 5, and what it does besides.
