@@ -36,6 +36,7 @@ PRESET = "preset"
 SCALES: dict[str, tuple[float, ...]] = {
     "text.video": (1.0, 1.5, 2.0, 3.0, 4.0),
     "text.audio": (1.0, 1.5, 2.0, 3.0, 4.0),
+    "text.above": (0.0, 0.5, 0.7, 0.85),
     "align.video": (0.0, 0.5, 1.0, 2.0),
     "align.audio": (0.0, 0.5, 1.0, 2.0),
     "timbre": (0.0, 0.5, 1.0, 2.0),
@@ -65,6 +66,8 @@ def parse_points(words: Sequence[str]) -> dict[str, tuple[float, ...]]:
 
 def scale_in(preset: Preset, guide: str) -> float:
     """What a preset has for a guide; 0 where the branch is off."""
+    if guide == "text.above":
+        return preset.text_above
     name, _, side = guide.partition(".")
     scale = getattr(preset, name)
     return 0.0 if scale is None else float(getattr(scale, side) if side else scale)

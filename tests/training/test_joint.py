@@ -159,6 +159,7 @@ def test_the_loss_of_every_task_is_watched(latents, tmp_path):
     tasks = [{"name": name, "probability": 0.1, **state} for name, state in states.items()]
     figures = JointObjective(joint_recipe(latents, tasks=tasks), tmp_path).validate(0)
     expected = {"ti2av/video", "ti2av/audio", "a2v/video", "v2a/audio", "t2v/video", "extend/video", "extend/audio"}
+    expected |= {"another_caption/video@1.0", "another_caption/audio@1.0"}
     assert {key for key in figures if "/" in key} == expected
     assert all(value > 0 for value in figures.values())
 

@@ -31,6 +31,22 @@ def test_held_out_losses_are_always_the_same_and_have_every_level(latents, tmp_p
         assert figures[modality] == pytest.approx(sum(levels) / len(levels))
 
 
+def test_what_the_caption_tells_is_seen_beside_that_of_another(latents, tmp_path):
+    objective = JointObjective(JointRecipe.model_validate(joint_data(latents)), tmp_path)
+    names = ("video@1.0", "audio@1.0")
+    with torch.no_grad():
+        for parameter in objective.transformer.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    reading = objective.validate(0)
+    assert all(reading[f"another_caption/{name}"] != reading[name] for name in names)
+    with torch.no_grad():
+        for name, parameter in objective.transformer.named_parameters():
+            if "text_embedding" in name:
+                parameter.zero_()
+    deaf = objective.validate(0)
+    assert all(deaf[f"another_caption/{name}"] == pytest.approx(deaf[name], abs=1e-5) for name in names)
+
+
 def test_samples_are_written_and_judged_and_leave_training_as_it_was(latents, codecs, tmp_path):
     objective = JointObjective(sampling_recipe(latents, codecs), tmp_path)
     before = objective.loss(3)["loss"]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin, UniPCMultistepScheduler
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 from transformers import ByT5Tokenizer
 
-from vivace.data.latents import ordered_batches
+from vivace.data.latents import LatentBatch, ordered_batches
 from vivace.data.shards import ShardReader
 from vivace.media import Clip, contact_sheet, write_clip, write_png
 from vivace.models.alive import AliveTransformer
+from vivace.models.alive_context import AliveContext
 from vivace.models.nava import NavaTransformer
+from vivace.models.nava_context import NavaContext
 from vivace.pair import AV
 from vivace.pipelines.alive import AlivePipeline
 from vivace.pipelines.clip_pipeline import ClipPipeline
@@ -39,6 +42,7 @@ TASK_LEVELS = (0.3, 0.7)
 # Held-out figures of all runs are comparable because their captions and noise come from this seed, not from the run's.
 SEED = 20_26
 JOINT_STATES = ("generated", "generated", True)
+T = TypeVar("T")
 
 
 @torch.no_grad()
@@ -57,36 +61,59 @@ def held_out_losses(
 
     Returns:
         "video" and "audio" (means over `LEVELS`), "video@0.1", "audio@0.1", … for each of these, and "video@1.0",
-        "audio@1.0" of pure noise, all with both sides generated; for each of `tasks` that is another, "NAME/video" and
-        "NAME/audio" of what it generates.
+        "audio@1.0" of pure noise, all with both sides generated; "another_caption/video@1.0" and
+        "another_caption/audio@1.0" with each clip told what the next one is: a model for which that is no worse does
+        not read; for each of `tasks` that is another, "NAME/video" and "NAME/audio" of what it generates.
     """
     sums: dict[str, list[float]] = {}
+
+    def add(errors: AV[Tensor], *names: str) -> None:
+        for modality, error in errors.items():
+            for name in names:
+                sums.setdefault(name.format(modality), []).extend(error.tolist())
+
+    def told(texts: Sequence[str], voices: Sequence[Tensor] | None) -> NavaContext | AliveContext:
+        return encode_captions(transformer, text_encoder, tokenizer, texts, [False] * len(texts), voices)
+
     others = {task.name: task for task in tasks if (task.video, task.audio, task.voices) != JOINT_STATES}
     for number, group in enumerate(ordered_batches(reader, clips, batch)):
         moved = group.to(device)
         captions = [caption_of(row, stream(SEED, Stream.CAPTION, number, k)) for k, row in enumerate(moved.rows)]
-        context = encode_captions(transformer, text_encoder, tokenizer, captions, [False] * len(captions), moved.voices)
-        mute = context
+        context = mute = told(captions, moved.voices)
         if moved.voices is not None and any(not task.voices for task in others.values()):
-            silent = [torch.zeros_like(voice) for voice in moved.voices]
-            mute = encode_captions(transformer, text_encoder, tokenizer, captions, [False] * len(captions), silent)
-        fps = moved.rows[0]["fps"]
-        plain = with_conditions(context, moved.latents, AV(0, 0), fps)
+            mute = told(captions, [torch.zeros_like(voice) for voice in moved.voices])
+        # Of the next clip, the last one's of the first.
+        swapped = told(_next(captions), None if moved.voices is None else _next(moved.voices))
         for place, level in enumerate((*LEVELS, BEGINNING)):
-            sigmas = torch.full((len(captions),), level)
-            times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
             noise = draw_noise(moved.latents, SEED, number, place)
-            errors = flow_errors(transformer, moved.latents, noise, times, AV(0, 0), plain, exchange=True)
-            for modality, error in errors.items():
-                for key in (modality, f"{modality}@{level}") if level in LEVELS else (f"{modality}@{level}",):
-                    sums.setdefault(key, []).extend(error.tolist())
+            at_level = partial(_errors, transformer, moved, level, noise)
+            if level in LEVELS:
+                add(at_level(AV(0, 0), context), "{}", f"{{}}@{level}")
+            else:
+                add(at_level(AV(0, 0), context), f"{{}}@{level}")
+                add(at_level(AV(0, 0), swapped), f"another_caption/{{}}@{level}")
             for task in others.values() if level in TASK_LEVELS else ():
-                known = task.known(moved.latents, fps, stream(SEED, Stream.BEGINNING, number))
-                seen = with_conditions(context if task.voices else mute, moved.latents, known, fps)
-                errors = flow_errors(transformer, moved.latents, noise, times, known, seen, exchange=True)
-                for modality, error in errors.items():
-                    sums.setdefault(f"{task.name}/{modality}", []).extend(error.tolist())
+                known = task.known(moved.latents, moved.rows[0]["fps"], stream(SEED, Stream.BEGINNING, number))
+                add(at_level(known, context if task.voices else mute), f"{task.name}/{{}}")
     return {key: float(np.mean(values)) for key, values in sums.items()}
+
+
+def _errors(
+    transformer: NavaTransformer | AliveTransformer,
+    batch: LatentBatch,
+    level: float,
+    noise: AV[Tensor],
+    known: AV[int],
+    context: NavaContext | AliveContext,
+) -> AV[Tensor]:
+    sigmas = torch.full((len(batch.rows),), level)
+    times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
+    seen = with_conditions(context, batch.latents, known, batch.rows[0]["fps"])
+    return flow_errors(transformer, batch.latents, noise, times, known, seen, exchange=True)
+
+
+def _next(items: Sequence[T]) -> list[T]:
+    return [*items[1:], items[0]]
 
 
 class SampleSettings(BaseModel):
