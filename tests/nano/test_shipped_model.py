@@ -18,13 +18,6 @@ pytestmark = pytest.mark.nano
 PROMPT = "a red ball bounces on a wooden floor"
 
 
-@pytest.fixture(scope="module")
-def pipeline() -> NavaPipeline:
-    loaded = NavaPipeline.from_pretrained("nano-nava")
-    loaded.set_progress_bar_config(disable=True)
-    return loaded
-
-
 def vivace(*words: str | Path) -> dict[str, object]:
     code = "import sys; from vivace.cli.main import main; sys.exit(main())"
     done = subprocess.run([sys.executable, "-c", code, *map(str, words), "--json"], capture_output=True, text=True)
