@@ -55,8 +55,6 @@ from vivace.evaluation.prompts import WorldItem, true_clip, world_items
 from vivace.evaluation.quality_metrics import clip_metrics
 from vivace.media import Clip, replacing
 from vivace.perception.thresholds import fingerprint
-from vivace.perception.voices import shipped_judge
-from vivace.perception.words import shipped_recogniser
 
 # Name in the report -> group of the world benchmark.
 MATERIAL = {
@@ -171,16 +169,6 @@ class Kept:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def why_no_talk() -> str | None:
-    """Why talk cannot be measured here, None where it can."""
-    try:
-        shipped_recogniser()
-        shipped_judge()
-    except VivaceError as error:
-        return str(error)
-    return None
-
-
 def codecs_of(model: str) -> tuple[Callable[[Clip], Clip], str]:
     """A clip through a model's codecs, and the digest of the model's weights."""
     from vivace.cli.making import Models
@@ -224,8 +212,6 @@ def markdown(rows: Sequence[dict[str, Any]], told: dict[str, Any]) -> str:
         "synchrony.** *As good as true*: the measure is fooled by silence or by a still picture."
     )
     lines = ["# What the weight-free measures can tell", "", about]
-    if told["talk_left_out"]:
-        lines += ["", f"Talk is left out: {told['talk_left_out']}"]
     if told["clips"] < 32:
         lines += ["", f'{told["clips"]} clips are few: a "no" may become a "yes" with more. Full: --clips 64.']
     for material in MATERIAL:
@@ -311,15 +297,13 @@ def calibrate(arguments: argparse.Namespace) -> None:
     kept = Kept(arguments.work, {"codecs": digest, "perception": fingerprint()})
     rows: list[dict[str, Any]] = []
     wanted = [name for name in MATERIAL if name in (arguments.material or MATERIAL)]
-    left_out = why_no_talk() if "talk" in wanted else None
     for material in wanted:
-        if not (material == "talk" and left_out):
-            group = MATERIAL[material]
-            values = measured(group, arguments.clips, arguments.processes, kept)
-            rows += rows_of(material, metrics_for(group), values)
+        group = MATERIAL[material]
+        values = measured(group, arguments.clips, arguments.processes, kept)
+        rows += rows_of(material, metrics_for(group), values)
     only = "".join(f" --material {name}" for name in arguments.material or ())
     command = f"python benchmarks/calibrate_measures.py --clips {arguments.clips}{only}"
-    told = {"command": command, "clips": arguments.clips, "model": arguments.model, "talk_left_out": left_out}
+    told = {"command": command, "clips": arguments.clips, "model": arguments.model}
     arguments.output.mkdir(parents=True, exist_ok=True)
     with replacing(arguments.output / "calibration.json") as path:
         path.write_text(json.dumps(told | {"rows": rows}, indent=1) + "\n", encoding="utf-8")

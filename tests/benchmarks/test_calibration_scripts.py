@@ -74,12 +74,11 @@ def test_a_measure_that_finds_no_shift_is_marked() -> None:
 
     metrics = [measure("sharp", "pictures", "sound"), measure("blind", "pictures", "sound"), measure("one", "sound")]
     rows = rows_of("impacts", metrics, {"sharp": values(0.5), "blind": values(0.0), "one": values(0.0)})
-    told = {"command": "python x", "clips": 8, "model": "nano-nava", "talk_left_out": "No judge."}
+    told = {"command": "python x", "clips": 8, "model": "nano-nava"}
     text = report_of_measures(rows, told)
     assert "| blind ↑ | **no** |" in text
     assert "| sharp ↑ | yes |" in text
     assert text.count("| one ↑ |") == 1  # not among the measures of synchrony
-    assert "No judge." in text
     assert "--clips 64" in text
 
 

@@ -18,7 +18,6 @@ from diffusers.configuration_utils import register_to_config
 from scipy.fft import dct
 from torch import Tensor, nn
 
-from vivace.errors import VivaceError
 from vivace.perception.pitch import track_pitch
 from vivace.perception.spectra import SAMPLE_RATE, at_detector_rate, mel_power
 
@@ -72,8 +71,6 @@ def voice_features(sound: np.ndarray) -> np.ndarray:
 def shipped_judge() -> VoiceJudge:
     """The judge in the package, in float32."""
     folder = Path(str(files("vivace.perception"))) / "weights" / "voices"
-    if not folder.is_dir():
-        raise VivaceError("This version ships no voice judge yet; train one with recipes/nano-nava/voice-judge.toml.")
     model: VoiceJudge = VoiceJudge.from_pretrained(folder, torch_dtype=torch.float32)
     return model.eval().requires_grad_(False)
 

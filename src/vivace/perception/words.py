@@ -19,7 +19,6 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from vivace.errors import VivaceError
 from vivace.perception.spectra import SAMPLE_RATE, at_detector_rate, mel_power
 
 HOP = 160  # 10 ms
@@ -117,8 +116,6 @@ def decode(log_probabilities: np.ndarray, words: Sequence[str]) -> list[HeardWor
 def shipped_recogniser() -> WordRecogniser:
     """The recogniser in the package, in float32."""
     folder = Path(str(files("vivace.perception"))) / "weights" / "words"
-    if not folder.is_dir():
-        raise VivaceError("This version ships no recogniser yet; train one with recipes/nano-nava/recogniser.toml.")
     model: WordRecogniser = WordRecogniser.from_pretrained(folder, torch_dtype=torch.float32)
     return model.eval().requires_grad_(False)
 
