@@ -105,7 +105,7 @@ def joint_changes(root: Path, mute: Path) -> list[str]:
     sources = [
         f"stages.{stage}.sources.{number}.{key}={value}"
         for stage in range(3)
-        for number, name in enumerate(("2s", "4s"))
+        for number, name in enumerate(("2s", "4s", "2s", "4s"))  # of both sides, and of sound alone
         for key, value in (("folder", root / f"latents-{name}"), ("batch", 2))
     ]
     steps = ["stages.0.steps=2", "stages.1.steps=2", "stages.2.steps=8", "loop.steps=12"]
@@ -159,7 +159,8 @@ def test_every_task_was_watched_and_voices_were_learned(model: Path, mute: Path,
     lines = [json.loads(line) for line in (root / "all" / "metrics.jsonl").read_text().splitlines()]
     figures: dict[str, float] = {name: value for line in lines for name, value in line.items()}
     tasks = {name.split("/")[1] for name in figures if name.startswith("val/") and name.count("/") == 2}
-    assert tasks == {"ti2av", "tia2av", "t2v", "t2a", "a2v", "v2a", "extend"}  # those of text to both have no name
+    # Those of text to both have no name.
+    assert tasks == {"ti2av", "tia2av", "t2v", "t2a", "a2v", "v2a", "extend", "another_caption"}
     assert all(np.isfinite(value) for value in figures.values())
     checkpoint = latest_checkpoint(root / "all" / "checkpoints")
     assert checkpoint is not None
