@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--width", type=int, default=128, help="of the network, a multiple of 16")
     run.add_argument("--steps", type=int, default=500)
     run.add_argument("--batch", type=int, default=16)
-    run.add_argument("--text-encoder", type=Path, help="run or model folder whose text encoder both arms train on")
+    run.add_argument("--text-encoder", type=Path, help="run or model folder whose text encoder both read, unchanged")
     run.add_argument("--prompts", type=int, default=48, help="held out, to make clips of")
     run.add_argument("--sampling", type=int, default=12, help="steps of the sampler")
     run.add_argument("--workers", type=int, default=0, help="processes for footage and curation; 0 for one per core")

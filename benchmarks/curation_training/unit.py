@@ -52,7 +52,7 @@ class UnitSettings:
 
     Args:
         width, steps, batch: of the network and its training. text_encoder: run or model folder whose text encoder is
-            trained on; None trains a small new one. text_len: bytes. prompts: held out, to make clips of.
+            read unchanged; None trains a small new one. text_len: bytes. prompts: held out, to make clips of.
         sampling: steps of the sampler. model: folder with the codecs and the vocoder. size, seconds: of a clip.
     """
 
@@ -97,6 +97,7 @@ def recipe_of(sets: Path, arm: str, seed: int, settings: UnitSettings) -> JointR
             },
             "text_encoder": encoder,
             "start_text_encoder_from": settings.text_encoder,
+            "train_text_encoder": settings.text_encoder is None,
             "stages": [
                 {
                     "name": "all",
