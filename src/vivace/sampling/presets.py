@@ -79,8 +79,7 @@ class Preset(Steps):
     Args:
         text, align: scales; align = None switches that branch off.
         timbre: scale of the voices' branch, used only where voices are given; None switches it off.
-        text_above: text guidance acts at noise levels above this one only; below it the scale is 1. What a clip shows
-            is settled at high noise, and when its events happen later (ours).
+        text_above: text guidance acts at noise levels above this one only; below it the scale is 1 (ours).
         official: scales and the masked branch in the published program's convention instead of ours (`nava_rule`).
     """
 
