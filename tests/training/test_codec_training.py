@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
 
+from vivace.data.fingerprint import weights_hash
 from vivace.data.shards import ShardHeader, ShardWriter
 from vivace.errors import VivaceError
 from vivace.models.codecs import decode_audio, encode_audio, encode_video
@@ -125,20 +126,23 @@ def test_batches_are_functions_of_the_step(clips: Path) -> None:
     assert not torch.equal(one.batch(7), one.batch(9))
 
 
+def audio_recipe(clips: Path, **changes: object) -> AudioCodecRecipe:
+    values: dict[str, object] = {
+        "unit": "audio-codec",
+        "clips": [clips],
+        "validation": clips,
+        "validation_clips": 2,
+        "batch": 2,
+        "tokens": 9,
+        "model": {"base_channels": 8, "ch_mult": [1, 1, 2], "num_res_blocks": 1},
+        "vocoder": {"dim": 32, "num_layers": 1},
+        "loop": {"steps": 30, "warmup_steps": 5, "validate_every": 30, "ema_decay": 0.8},
+    }
+    return AudioCodecRecipe.model_validate({**values, **changes})
+
+
 def test_the_audio_codec_learns_and_exports(clips: Path, tmp_path: Path) -> None:
-    recipe = AudioCodecRecipe.model_validate(
-        {
-            "unit": "audio-codec",
-            "clips": [clips],
-            "validation": clips,
-            "validation_clips": 2,
-            "batch": 2,
-            "tokens": 9,
-            "model": {"base_channels": 8, "ch_mult": [1, 1, 2], "num_res_blocks": 1},
-            "vocoder": {"dim": 32, "num_layers": 1},
-            "loop": {"steps": 30, "warmup_steps": 5, "validate_every": 30, "ema_decay": 0.8},
-        }
-    )
+    recipe = audio_recipe(clips)
     before = AudioCodecObjective(recipe).validate(0)
     after = run_audio_codec(recipe, tmp_path)
     assert after["log_mel_distance"] < 0.9 * before["log_mel_distance"]
@@ -147,6 +151,35 @@ def test_the_audio_codec_learns_and_exports(clips: Path, tmp_path: Path) -> None
     with torch.no_grad():
         waveform = decode_audio(codec, vocoder, encode_audio(codec, torch.zeros(1, 2, 6000), 10))
     assert waveform.shape == (1, 2, 37 * 160)
+
+
+def test_a_decoder_is_trained_alone_and_the_latents_stay_what_they_were(clips: Path, tmp_path: Path) -> None:
+    first = VideoCodecObjective(video_recipe(clips)).vae
+    # Statistics that could not have been measured of these clips.
+    first.register_to_config(latents_mean=[0.25] * 8, latents_std=[3.0] * 8)
+    first.to(torch.bfloat16).save_pretrained(tmp_path / "vae")
+    only = {"decoder_only": True}
+    run_video_codec(video_recipe(clips, start_from=tmp_path / "vae", **only), tmp_path / "video")
+    vae = AutoencoderKLWan.from_pretrained(tmp_path / "video" / "export" / "vae")
+    assert weights_hash(vae) == weights_hash(first)
+    assert not torch.equal(vae.decoder.conv_out.weight, first.decoder.conv_out.weight)
+
+    begun = AudioCodecObjective(audio_recipe(clips))
+    with torch.no_grad():  # latents so small that an ordinary export would scale them
+        begun.audio_vae.encoder.conv_out.conv.weight.mul_(0.1)
+    for name, module in begun.modules().items():
+        module.to(torch.bfloat16).save_pretrained(tmp_path / "sound" / name)
+    run_audio_codec(audio_recipe(clips, start_from=tmp_path / "sound", **only), tmp_path / "audio")
+    codec = AutoencoderKLLTX2Audio.from_pretrained(tmp_path / "audio" / "export" / "audio_vae")
+    assert weights_hash(codec) == weights_hash(begun.audio_vae)
+    assert not torch.equal(codec.decoder.conv_out.conv.weight, begun.audio_vae.decoder.conv_out.conv.weight)
+
+
+def test_a_decoder_alone_needs_a_codec_to_begin_with(clips: Path) -> None:
+    with pytest.raises(ValueError, match="name the codec in start_from"):
+        video_recipe(clips, decoder_only=True)
+    with pytest.raises(ValueError, match="name the codec in start_from"):
+        audio_recipe(clips, decoder_only=True)
 
 
 def test_the_spectral_loss_orders_faults() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from diffusers import AutoencoderKLLTX2Audio
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from vivace.data.shards import ShardReader
@@ -16,7 +16,7 @@ from vivace.models.codecs import audio_tokens, decode_mel, encode_audio
 from vivace.models.mel import log_mel
 from vivace.models.vocoder import IstftVocoder
 from vivace.training.checkpoint import latest_checkpoint, load_weights
-from vivace.training.codec_files import start_from
+from vivace.training.codec_files import keep_encoder, start_from
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
 
@@ -38,6 +38,7 @@ class AudioCodecRecipe(BaseModel):
     validation: Path = Field(description="a folder of held-out clip shards")
     validation_clips: int = Field(32, gt=0)
     start_from: Path | None = Field(None, description="a folder with an `audio_vae` and a `vocoder` to begin with")
+    decoder_only: bool = Field(False, description="train only what decodes; models of the latents go on fitting")
     model: dict[str, Any] = Field(description="configuration of AutoencoderKLLTX2Audio")
     vocoder: dict[str, Any] = Field(default_factory=dict, description="configuration of IstftVocoder")
     batch: int = Field(4, gt=0)
@@ -49,6 +50,12 @@ class AudioCodecRecipe(BaseModel):
     wave_mel_weight: float = Field(1.0, ge=0, description="of the spectrogram of the decoded waveform")
     stft_weight: float = Field(0.5, ge=0, description="of the multi-resolution magnitude spectra of the waveform")
     loop: LoopSettings
+
+    @model_validator(mode="after")
+    def _a_kept_encoder_is_given(self) -> AudioCodecRecipe:
+        if self.decoder_only and self.start_from is None:
+            raise ValueError("decoder_only keeps an encoder; name the codec in start_from")
+        return self
 
 
 def stft_loss(ours: Tensor, truth: Tensor, sizes: tuple[int, ...] = (128, 512, 1024, 2048)) -> Tensor:
@@ -120,6 +127,8 @@ class AudioCodecObjective:
             start_from(self.vocoder, recipe.start_from / "vocoder")
         else:
             _start_at_scale(self.audio_vae)
+        if recipe.decoder_only:
+            keep_encoder(self.audio_vae)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"audio_vae": self.audio_vae, "vocoder": self.vocoder}
@@ -216,7 +225,7 @@ class AudioCodecObjective:
 def run_audio_codec(recipe: AudioCodecRecipe, run: Path) -> dict[str, float]:
     """Train (or go on training), then write the averaged parts to `run/export/{audio_vae,vocoder}`.
 
-    The exported latents have unit scale to within a factor of 1.5.
+    The exported latents have unit scale to within a factor of 1.5; a kept encoder's are as they were.
     """
     objective = AudioCodecObjective(recipe)
     figures = train(objective, recipe.loop, run)
@@ -224,7 +233,8 @@ def run_audio_codec(recipe: AudioCodecRecipe, run: Path) -> dict[str, float]:
     assert checkpoint is not None
     for name, module in objective.modules().items():
         module.load_state_dict(load_weights(checkpoint, name, ema=True))
-    rescale_latents(objective.audio_vae, 2.0 ** round(float(np.log2(objective.latent_deviation()))))
+    if not recipe.decoder_only:
+        rescale_latents(objective.audio_vae, 2.0 ** round(float(np.log2(objective.latent_deviation()))))
     for name, module in (("audio_vae", objective.audio_vae), ("vocoder", objective.vocoder)):
         module.eval().to(torch.bfloat16).save_pretrained(run / "export" / name)
     return figures

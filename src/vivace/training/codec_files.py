@@ -11,7 +11,7 @@ from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
 from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
 from torch import nn
 
-from vivace.data.fingerprint import weights_hash
+from vivace.data.fingerprint import DECODING, weights_hash
 from vivace.errors import VivaceError
 from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.models.vocoder import IstftVocoder
@@ -94,6 +94,12 @@ def start_from(codec: nn.Module, folder: Path) -> None:
         raise VivaceError(
             f"Codec {str(folder)!r} has another configuration than the recipe's; take its own or start without it."
         ) from None
+
+
+def keep_encoder(codec: nn.Module) -> None:
+    """Leave only the decoding half of a codec to be trained: what its latents mean stays."""
+    for name, parameter in codec.named_parameters():
+        parameter.requires_grad_(name.startswith(DECODING))
 
 
 def check_codecs(codecs: dict[str, nn.Module], expected: dict[str, str]) -> None:

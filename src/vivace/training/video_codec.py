@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from vivace.data.shards import ShardReader
@@ -16,7 +16,7 @@ from vivace.errors import VivaceError
 from vivace.evaluation.codecs import round_trip_video
 from vivace.evaluation.fidelity import MOVING, psnr, square_errors
 from vivace.models.codecs import decode_sequence, encode_moments
-from vivace.training.codec_files import start_from
+from vivace.training.codec_files import keep_encoder, start_from
 from vivace.training.codec_start import start_near_linear
 from vivace.training.latent_scale import channel_statistics
 from vivace.training.loop import LoopSettings, train
@@ -34,6 +34,7 @@ class VideoCodecRecipe(BaseModel):
     validation: Path = Field(description="a folder of held-out clip shards")
     validation_clips: int = Field(16, gt=0)
     start_from: Path | None = Field(None, description="the folder of a codec of the same configuration to begin with")
+    decoder_only: bool = Field(False, description="train only what decodes; models of the latents go on fitting")
     model: dict[str, Any] = Field(description="configuration of AutoencoderKLWan, without latent statistics")
     batches: list[tuple[int, int, int]] = Field(
         [(4, 17, 64)], min_length=1, description="(clips, frames, side of the square crop in pixels), taken in turn"
@@ -50,6 +51,12 @@ class VideoCodecRecipe(BaseModel):
     )
     kl_weight: float = Field(2e-4, ge=0)
     loop: LoopSettings
+
+    @model_validator(mode="after")
+    def _a_kept_encoder_is_given(self) -> VideoCodecRecipe:
+        if self.decoder_only and self.start_from is None:
+            raise ValueError("decoder_only keeps an encoder; name the codec in start_from")
+        return self
 
 
 def build_vae(
@@ -113,6 +120,8 @@ class VideoCodecObjective:
             start_from(self.vae, recipe.start_from)
         else:
             start_near_linear(self.vae)
+        if recipe.decoder_only:
+            keep_encoder(self.vae)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"vae": self.vae}
@@ -193,7 +202,10 @@ class VideoCodecObjective:
 
 
 def run_video_codec(recipe: VideoCodecRecipe, run: Path) -> dict[str, float]:
-    """Train (or go on training), then write the averaged codec with its latent statistics to `run/export/vae`."""
+    """Train (or go on training), then write the averaged codec with its latent statistics to `run/export/vae`.
+
+    A kept encoder keeps its statistics.
+    """
     objective = VideoCodecObjective(recipe)
     figures = train(objective, recipe.loop, run)
     from vivace.training.checkpoint import latest_checkpoint, load_weights
@@ -202,7 +214,11 @@ def run_video_codec(recipe: VideoCodecRecipe, run: Path) -> dict[str, float]:
     assert checkpoint is not None
     objective.vae.load_state_dict(load_weights(checkpoint, "vae", ema=True))
     objective.vae.eval()
-    mean, std = objective.latent_statistics()
+    if recipe.decoder_only:
+        stored = AutoencoderKLWan.load_config(recipe.start_from)
+        mean, std = stored["latents_mean"], stored["latents_std"]
+    else:
+        mean, std = objective.latent_statistics()
     final = build_vae(recipe.model, mean, std)
     final.load_state_dict(objective.vae.state_dict())
     final.to(torch.bfloat16).save_pretrained(run / "export" / "vae")
