@@ -30,6 +30,7 @@ class LatentSource(BaseModel):
     )
     batch: int = Field(default=32, gt=0, description="samples per batch; give longer clips smaller batches")
     tasks: tuple[str, ...] = Field(default=(), description="names of the tasks that it is for; none means all")
+    kinds: tuple[str, ...] = Field(default=(), description="kinds of scenes that are taken of it; none means all")
 
     def serves(self, task: str) -> bool:
         return not self.tasks or task in self.tasks
@@ -73,11 +74,20 @@ def read_batch(reader: ShardReader, indices: Sequence[int]) -> LatentBatch:
     return LatentBatch(AV(video, audio), [reader.rows[index] for index in indices], voices, references, low)
 
 
-def shape_buckets(reader: ShardReader) -> list[list[int]]:
-    """Indices of the samples of each shape, in the order of first appearance."""
+def shape_buckets(reader: ShardReader, kinds: Sequence[str] = ()) -> list[list[int]]:
+    """Indices of the samples of each shape, in the order of first appearance; of these kinds alone, if any are given.
+
+    Raises:
+        VivaceError: the folder holds no sample of a kind.
+    """
+    found = reader.column("kind") if kinds else []
+    for kind in kinds:
+        if kind not in found:
+            raise VivaceError(f"The latents in {str(reader.folder)!r} hold no {kind!r}; correct the source's kinds.")
     buckets: dict[tuple[Any, ...], list[int]] = {}
     for index, key in enumerate(zip(*(reader.column(name) for name in SHAPE_COLUMNS), strict=True)):
-        buckets.setdefault(key, []).append(index)
+        if not kinds or found[index] in kinds:
+            buckets.setdefault(key, []).append(index)
     return list(buckets.values())
 
 
@@ -93,7 +103,7 @@ class LatentMixture:
     """Batches of several folders by their weights; the batch of a step depends on seed and step alone.
 
     Raises:
-        VivaceError: a folder holds no latents, or latents of other codecs than the first one's.
+        VivaceError: a folder holds no latents, none of a kind, or latents of other codecs than the first one's.
     """
 
     def __init__(self, sources: Sequence[LatentSource], seed: int) -> None:
@@ -102,8 +112,9 @@ class LatentMixture:
         self._members: list[tuple[ShardReader, list[int]]] = []
         buckets = []
         for source, reader in zip(sources, self.readers, strict=True):
-            for members in shape_buckets(reader):
-                share = len(members) / len(reader)
+            found = shape_buckets(reader, source.kinds)
+            for members in found:
+                share = len(members) / sum(map(len, found))
                 buckets.append(Bucket(len(members), source.weight * share, source.batch))
                 self._members.append((reader, members))
         self.plan = BatchPlan(buckets, seed)
