@@ -36,7 +36,7 @@ speaking = 0.5
 temper = 1.0
 [shards]
 sizes = [[64, 64]]
-seconds = [1.0, 2.0]
+seconds = [1.0, 2.0, 3.0]  # what is said must fit whole
 validation = 0.0
 """
 

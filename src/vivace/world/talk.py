@@ -17,6 +17,9 @@ from vivace.world.voices import PERSONS, Voice, draw_voice
 
 TWO_SHARE = 0.5
 LEAD_IN, LEAD_OUT = 0.12, 0.12  # seconds before the first phone and after the last
+# People begin to talk soon and answer soon: no caption tells when, and what cannot be told must be guessed.
+_HESITATION = 0.1  # seconds at most before the first line
+_PAUSES = 0.2, 0.3  # seconds between lines
 MOST_LINES = 4
 _TRIES = 6  # drawings of lines among which the one that fewest events disturb is taken
 _UNSEEN_SHARE = 0.5  # of voices and of word pairs in val and test
@@ -49,6 +52,10 @@ def draw_talk_beside(rng: np.random.Generator, split: str, seconds: float, side:
         lines: tuple[Line, ...] = ()
         while not lines:
             lines = draw_lines(rng, split, (character,), seconds, most=2)
+        # Not always first: what sounds beside them may be over before.
+        end = lines[-1].start + utterance(lines[-1].words, character.voice).seconds
+        later = float(rng.uniform(0, max(seconds - LEAD_OUT - end, 0.0)))
+        lines = tuple(replace(line, start=round(line.start + later, 3)) for line in lines)
         spans = [(line.start, line.start + utterance(line.words, character.voice).seconds) for line in lines]
         covered = sum(start - 0.05 < event < end + 0.05 for event in events for start, end in spans)
         if best is None or covered < best[0]:
@@ -109,7 +116,7 @@ def draw_lines(
     wanted = min(int(rng.choice([1, 2, 3, 4], p=[0.3, 0.4, 0.2, 0.1])), most)
     speaker = int(rng.integers(len(characters)))
     lines: list[Line] = []
-    now = LEAD_IN + float(rng.uniform(0, 0.25))
+    now = LEAD_IN + float(rng.uniform(0, _HESITATION))
     while len(lines) < wanted:
         words = _words(rng, split, int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25])))
         length = utterance(words, characters[speaker].voice).seconds
@@ -117,14 +124,9 @@ def draw_lines(
             break
         # Whole milliseconds, so that every line starts on a sample.
         lines.append(Line(speaker, words, round(now, 3)))
-        now += length + float(rng.uniform(0.16, 0.4))
+        now += length + float(rng.uniform(*_PAUSES))
         speaker = int(rng.integers(len(characters))) if rng.random() < 0.2 else (speaker + 1) % len(characters)
-    if not lines:
-        return ()
-    # What time is left over is shared between the silence before and after.
-    end = lines[-1].start + utterance(lines[-1].words, characters[lines[-1].speaker].voice).seconds
-    later = float(rng.uniform(0, max(seconds - LEAD_OUT - end, 0.0)))
-    return tuple(replace(line, start=round(line.start + later, 3)) for line in lines)
+    return tuple(lines)
 
 
 def _words(rng: np.random.Generator, split: str, count: int) -> tuple[str, ...]:
