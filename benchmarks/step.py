@@ -72,8 +72,8 @@ def config_of(size: str) -> dict[str, Any]:
     shipped = NavaTransformer.load_config(shipped_models()["nano-nava"] / "transformer")
     known = {name: value for name, value in shipped.items() if not name.startswith("_")}
     # The published procedure knows none of our options.
-    ours = {"speakers_keep_text": False, "places": False, "hide_pads": False, "trained_with": None}
-    return known | {"speaker_dim": 192} | ours
+    ours = ("speakers_keep_text", "places", "hide_pads", "gaussian_skip")
+    return known | {"speaker_dim": 192, "trained_with": None} | dict.fromkeys(ours, False)
 
 
 @dataclass(frozen=True)

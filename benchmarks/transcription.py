@@ -44,7 +44,7 @@ class Transcription:
 
     def __init__(self, model: NavaTransformer, rotation: torch.dtype = torch.complex128) -> None:
         config: Any = model.config
-        ours = config.speakers_keep_text or config.places or config.hide_pads
+        ours = config.speakers_keep_text or config.places or config.hide_pads or config.gaussian_skip
         if ours or config.split_norm_ffn or not (config.qk_norm and config.cross_attn_norm):
             raise ValueError("the transcription covers the released architecture only")
         self.config, self.rotation = config, rotation

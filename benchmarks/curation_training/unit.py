@@ -92,6 +92,7 @@ def recipe_of(sets: Path, arm: str, seed: int, settings: UnitSettings) -> JointR
                 "text_len": settings.text_len,
                 "places": True,
                 "hide_pads": True,
+                "gaussian_skip": True,
                 "rope_theta": 200.0,
                 "speaker_dim": 0,
             },

@@ -4,7 +4,7 @@
 - towers: Alive's, two towers that read each other;
 - unified: one transformer over words, picture and sound.
 
-Each tells a token where in the clip it is, in its own way.
+Each tells a token where in the clip it is, in its own way, and adds what a Gaussian would answer.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def config_of(
         "freq_dim": 64,
         "rope_theta": 200.0,
     }
+    if paradigm != "unified":  # which has it always
+        like["gaussian_skip"] = True
     if paradigm == "aligned":
         double, single = depth
         blocks = {"num_double_layers": double, "num_single_layers": single, "ffn_dim": 4 * width}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vivace.models.alive_layers import Head, TextEmbedding, grid_of, hiding
 from vivace.models.alive_time import AdaptiveNorm, Time, TimeEmbedding
 from vivace.models.alive_video import SingleBlock
+from vivace.models.gaussian_skip import GaussianSkips, Latents
 from vivace.models.layers import Patch, PatchEmbedding, pad_to_patches, unpatchify
 from vivace.models.places import PlaceEmbedding
 from vivace.models.rotary import audio_rotation, video_rotation
@@ -64,6 +65,7 @@ class UnifiedTransformer(nn.Module):
         self.blocks = nn.ModuleList(SingleBlock(dim, num_heads, eps) for _ in range(num_layers))
         out = video_channels * patch_size[0] * patch_size[1] * patch_size[2]
         self.video_head, self.audio_head = Head(dim, out, eps), Head(dim, audio_channels, eps)
+        self.skips = GaussianSkips(video_channels, audio_channels, patch_size)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -99,8 +101,8 @@ class UnifiedTransformer(nn.Module):
             turns.append(video_rotation(grid, head_dim, theta, device))
             steps.append(_every(cast(Tensor, timesteps.video), tokens[-1]))
         if latents.audio is not None:
-            told = self.place_embedding.of_audio(latents.audio.shape[1], self.frames_per_token, device)
-            tokens.append(self.audio_embedding(latents.audio) + self.sort_embedding[2] + told)
+            here = self.place_embedding.of_audio(latents.audio.shape[1], self.frames_per_token, device)
+            tokens.append(self.audio_embedding(latents.audio) + self.sort_embedding[2] + here)
             turns.append(audio_rotation(latents.audio.shape[1], head_dim, self.frames_per_token, theta, device))
             steps.append(_every(cast(Tensor, timesteps.audio), tokens[-1]))
         every = torch.cat(steps, dim=1)
@@ -112,17 +114,20 @@ class UnifiedTransformer(nn.Module):
         bias, rotation = hiding(torch.cat((context.shown, there), dim=1)), torch.cat(turns)
         for block in self.blocks:
             x = block(x, time, rotation, bias)
-        return self._leave(x, time, words, grid, latents)
+        told = self.skips(AV[Latents](latents.video, latents.audio), timesteps)
+        return self._leave(x, time, words, grid, latents, told)
 
-    def _leave(self, x: Tensor, time: Time, words: int, grid: Any, latents: AV[Tensor]) -> AV[Tensor]:
+    def _leave(
+        self, x: Tensor, time: Time, words: int, grid: Any, latents: AV[Tensor], told: AV[Tensor]
+    ) -> AV[Tensor]:
         velocity_v = velocity_a = None
         places = grid[0] * grid[1] * grid[2]
         if latents.video is not None:
-            out = self.video_head(x[:, words : words + places], time.part(words, words + places))
+            out = self.video_head(x[:, words : words + places], time.part(words, words + places)) + told.video
             t, h, w = latents.video.shape[-3:]
             velocity_v = unpatchify(out, grid, self.config.patch_size)[:, :, :t, :h, :w].to(latents.video.dtype)
         if latents.audio is not None:
-            out = self.audio_head(x[:, words + places :], time.part(words + places, None))
+            out = self.audio_head(x[:, words + places :], time.part(words + places, None)) + told.audio
             velocity_a = out.to(latents.audio.dtype)
         return AV(velocity_v, velocity_a)
 

@@ -81,7 +81,12 @@ def test_there_and_back_keeps_every_bit(release: Release, tmp_path: Path, shard_
 
 @pytest.mark.parametrize(
     ("option", "what"),
-    [("places", "tells tokens"), ("speakers_keep_text", "adds speakers"), ("hide_pads", "attends to no pads")],
+    [
+        ("places", "tells tokens"),
+        ("speakers_keep_text", "adds speakers"),
+        ("hide_pads", "attends to no pads"),
+        ("gaussian_skip", "adds what a Gaussian"),
+    ],
 )
 def test_what_the_public_program_cannot_do_does_not_go_back(tmp_path: Path, option: str, what: str) -> None:
     sizes: dict[str, Any] = {"video_channels": 4, "audio_channels": 8, "dim": 24, "ffn_dim": 32, "freq_dim": 16}

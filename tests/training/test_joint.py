@@ -77,6 +77,37 @@ def test_coefficients_weigh_the_modalities(latents, tmp_path):
     assert torch.allclose(parts["loss"], parts["video"] + 0.25 * parts["audio"])
 
 
+def skipping(latents, **changes):
+    data = joint_data(latents) | changes
+    data["transformer"] = data["transformer"] | {"gaussian_skip": True}
+    return data
+
+
+def test_with_gaussian_skips_training_begins_where_a_gaussian_ends(latents, tmp_path):
+    plain = JointObjective(joint_recipe(latents), tmp_path).validate(0)
+    begun = JointObjective(JointRecipe.model_validate(skipping(latents)), tmp_path)
+    told = begun.validate(0)
+    assert told["video"] < 0.7 * plain["video"]
+    assert told["audio"] < 0.7 * plain["audio"]
+    # A model that is gone on with keeps what it was trained with, whatever the latents are now.
+    begun.transformer.skips.audio.mean += 1.0
+    begun.transformer.save_pretrained(tmp_path / "model" / "transformer")
+    begun.text_encoder.save_pretrained(tmp_path / "model" / "text_encoder")
+    recipe = JointRecipe.model_validate(skipping(latents, start_from=str(tmp_path / "model")))
+    again = JointObjective(recipe, tmp_path).transformer.skips
+    assert torch.equal(again.audio.mean, begun.transformer.skips.audio.mean)
+
+
+def test_balance_is_of_the_loss_alone_and_needs_the_skips(latents, tmp_path):
+    one, other = (
+        JointObjective(JointRecipe.model_validate(skipping(latents, balance=balance)), tmp_path) for balance in (0, 1)
+    )
+    assert one.loss(0)["audio"] != other.loss(0)["audio"]
+    assert one.validate(0) == other.validate(0)
+    with pytest.raises(ValidationError, match="balance needs a transformer with gaussian_skip"):
+        JointRecipe.model_validate(joint_data(latents) | {"balance": 0.5})
+
+
 def test_training_learns_a_small_set(latents, tmp_path):
     data = joint_data(latents, steps=60, sources=[{"folder": str(latents), "batch": 8}], dropout={"text": 0.0})
     data["optimizer"] = {"muon_rate": 5e-3, "adamw_rate": 5e-3}

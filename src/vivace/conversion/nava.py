@@ -203,6 +203,7 @@ def restore_nava(
         "speakers_keep_text": "adds speakers to the text",
         "places": "tells tokens their places",
         "hide_pads": "attends to no pads",
+        "gaussian_skip": "adds what a Gaussian would answer",
     }
     for option, what in ours_alone.items():
         if model.config[option]:

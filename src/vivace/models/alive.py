@@ -27,6 +27,7 @@ from vivace.models.alive_exchange import Exchange, clocks
 from vivace.models.alive_start import initialise
 from vivace.models.alive_time import estimated_clean
 from vivace.models.alive_video import VideoTower
+from vivace.models.gaussian_skip import GaussianSkips, Latents
 from vivace.models.layers import Patch, unpatchify
 from vivace.models.reuse import BlockMemory
 from vivace.pair import AV
@@ -56,6 +57,8 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         audio_positions: length of a learned table for audio tokens, or 0 for rotary positions alone, as is published
             (ours: of pure noise, relative positions tell no token whether it begins the clip).
         blank: value of each video channel where no condition is given (a black picture's latent); None is 0.
+        gaussian_skip: the velocity that the latents' mean and covariance tell is added to what the towers say
+            (`models.gaussian_skip`; ours).
         estimate_gradient: whether the picture's loss reaches the audio tower through the estimated clean sound.
         trained_with: hashes of the codecs and the text encoder that it was trained with.
 
@@ -99,6 +102,7 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         learned_positions: tuple[int, int, int] | None = (64, 64, 64),
         audio_positions: int = 0,
         blank: tuple[float, ...] | None = None,
+        gaussian_skip: bool = False,
         estimate_gradient: bool = False,
         trained_with: dict[str, str] | None = None,
     ) -> None:
@@ -114,6 +118,8 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         self.video = VideoTower(self.config, eps)
         self.audio = AudioTower(self.config, eps)
         self.exchange = Exchange(self.config, eps)
+        patch = cast(Patch, tuple(patch_size))
+        self.skips = GaussianSkips(video_channels, audio_channels, patch) if gaussian_skip else None
         self.gradient_checkpointing = False
         initialise(self.video, self.audio, self.exchange)
 
@@ -193,6 +199,8 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
             entering = x.map(lambda tokens, head, time: head.modulated(tokens, time), heads, times)
             x = memory.through(x, entering, through_blocks)
         out = x.map(lambda tokens, head, time: head(tokens, time), heads, times)
+        if self.skips is not None:
+            out = out.map(torch.add, self.skips(AV[Latents](latents.video, latents.audio), timesteps))
         if out.video is not None and video is not None:
             t, h, w = cast(Tensor, latents.video).shape[-3:]
             pixels = unpatchify(out.video, video.grid, cast(Patch, tuple(self.config.patch_size)))
@@ -257,6 +265,8 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         noisy, audio = cast(Tensor, latents.audio), cast(AudioSide, entered.audio)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.estimate_gradient):
             velocity = self.audio.head(a, audio.time).to(noisy.dtype)
+            if self.skips is not None:
+                velocity = velocity + self.skips.audio(noisy, timesteps).to(noisy.dtype)
             estimate = estimated_clean(noisy, velocity, timesteps)
         return self.exchange.embedded(estimate)
 

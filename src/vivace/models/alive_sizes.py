@@ -30,5 +30,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "time_theta": 1000.0,
         "learned_positions": (32, 8, 8),
         "audio_positions": 128,
+        # A token of sound has as many values as its tower is wide, and a token of the picture two thirds as many.
+        "gaussian_skip": True,
     },
 }

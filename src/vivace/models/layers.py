@@ -116,6 +116,14 @@ def pad_to_patches(x: Tensor, patch: Patch) -> Tensor:
     return F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0])) if any(missing) else x
 
 
+def patchify(x: Tensor, patch: Patch) -> Tensor:
+    """[batch, channels, T, H, W], sides divisible by the patch, to [batch, tokens, t * h * w * channels]: the inverse
+    of `unpatchify`."""
+    t, h, w = patch
+    patches = x.unflatten(4, (-1, w)).unflatten(3, (-1, h)).unflatten(2, (-1, t))  # b c T t H h W w
+    return patches.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4).flatten(1, 3)
+
+
 def unpatchify(tokens: Tensor, grid: tuple[int, int, int], patch: Patch) -> Tensor:
     """[batch, tokens, t * h * w * channels], channels fastest, to [batch, channels, T, H, W]."""
     t, h, w = patch

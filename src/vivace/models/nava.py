@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vivace.errors import VivaceError
 from vivace.models.attention import padding_bias
+from vivace.models.gaussian_skip import GaussianSkips
 from vivace.models.layers import Modulation, Patch, PatchEmbedding, pad_to_patches, sinusoid, unpatchify
 from vivace.models.nava_blocks import (
     SCALE_1,
@@ -70,6 +71,8 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         places: tokens are told where in the clip they lie (`PlaceEmbedding`; ours, not in the release).
         hide_pads: no pad after a text is attended to (ours, not in the release, where all text_len positions are: of a
             short text's, most are pads, and a small model learns to look at those alone).
+        gaussian_skip: the velocity that the latents' mean and covariance tell is added to what the network says
+            (`models.gaussian_skip`; ours, not in the release).
         trained_with: hashes of the codecs and the text encoder that it was trained with.
 
     Source: NAVA §2; defaults are the released 6.3 B model.
@@ -106,6 +109,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         speakers_keep_text: bool = False,
         places: bool = False,
         hide_pads: bool = False,
+        gaussian_skip: bool = False,
         trained_with: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -116,7 +120,8 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         attention: dict[str, Any] = {"qk_norm": qk_norm, "eps": eps}
         block = {**attention, "cross_attn_norm": cross_attn_norm}
 
-        self.video_embedding = PatchEmbedding(video_channels, dim, cast(Patch, tuple(patch_size)))
+        patch = cast(Patch, tuple(patch_size))
+        self.video_embedding = PatchEmbedding(video_channels, dim, patch)
         self.audio_embedding = AudioEmbedding(audio_channels, dim)
         self.place_embedding = PlaceEmbedding(dim) if places else None
         self.text_embedding = nn.Sequential(nn.Linear(text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim))
@@ -142,6 +147,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         self.double_final_blocks = nn.ModuleList(double() for _ in range(num_double_final_layers))
         self.video_head = Head(dim, video_channels * math.prod(patch_size), eps)
         self.audio_head = Head(dim, audio_channels, eps)
+        self.skips = GaussianSkips(video_channels, audio_channels, patch) if gaussian_skip else None
         self.gradient_checkpointing = False
         self.initialise_weights()
 
@@ -169,6 +175,8 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
             for stream in block.streams.values():
                 nn.init.zeros_(cast(StreamLayers, stream).cross_attn.o.weight)
         nn.init.zeros_(self.video_head.linear.weight)
+        if self.skips is not None:
+            nn.init.zeros_(self.audio_head.linear.weight)
         if self.place_embedding is not None:
             nn.init.zeros_(self.place_embedding.video.weight)
             nn.init.zeros_(self.place_embedding.audio.weight)
@@ -285,6 +293,8 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
 
         heads: AV[nn.Module] = AV(self.video_head, self.audio_head)
         out = x.map(lambda h, head, t: head(h, t), heads, time)
+        if self.skips is not None:
+            out = out.map(torch.add, self.skips(latents, timesteps))
         return AV(
             video=None if latents.video is None or out.video is None else self._to_video(out.video, latents.video),
             audio=None if latents.audio is None or out.audio is None else self._to_audio(out.audio, latents.audio),

@@ -145,6 +145,7 @@ def flow_errors(
     known: AV[int],
     context: NavaContext | AliveContext,
     exchange: bool,
+    balance: float = 0.0,
 ) -> AV[Tensor]:
     """Each sample's mean squared velocity error in float32 over the positions that are generated.
 
@@ -153,6 +154,7 @@ def flow_errors(
         noise: of the same shapes.
         known: positions of each side that are shown clean, from its beginning on (`Task.known`); a side that is None
             here is left out.
+        balance: of the principal directions of the latents (`gaussian_skip`); for a transformer that has them.
 
     Returns:
         [B] for each modality of which something is generated.
@@ -171,10 +173,12 @@ def flow_errors(
     network: nn.Module = transformer
     output: AV[Tensor] = network(inputs, shown.map(told, times, masks), context, exchange=exchange)
 
-    def error(v: Tensor, x: Tensor, n: Tensor, mask: Tensor) -> Tensor:
-        wrong = noisy_part(v.float() - velocity_target(x, n), mask)
-        return wrong.square().flatten(1).mean(1)
+    def wrong(v: Tensor, x: Tensor, n: Tensor, mask: Tensor) -> Tensor:
+        return noisy_part(v.float() - velocity_target(x, n), mask)
 
     wanted = dict(masks.items())
-    made = AV(**{side: v for side, v in output.items() if not wanted[side].all()})
-    return made.map(error, shown, noise, masks)
+    made = AV(**{side: v for side, v in output.items() if not wanted[side].all()}).map(wrong, shown, noise, masks)
+    if balance:
+        assert transformer.skips is not None
+        made = transformer.skips.balanced(made, balance)
+    return made.map(lambda errors: errors.square().flatten(1).mean(1))

@@ -15,9 +15,11 @@ from transformers import ByT5Tokenizer
 from vivace.data.latents import Feed, LatentBatch, LatentSource, shared_codecs
 from vivace.data.prefetch import Prefetch
 from vivace.data.shards import ShardReader
+from vivace.models.gaussian_skip import GaussianSkips
 from vivace.models.nava import NavaTransformer
 from vivace.pair import AV
 from vivace.sampling.flow import Times
+from vivace.training.fit_skips import fit_skips
 from vivace.training.flow_step import TimeSettings, caption_of, draw_noise, draw_times, encode_captions, flow_errors
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
@@ -117,6 +119,13 @@ class JointRecipe(BaseModel):
     start_text_encoder_from: Path | None = Field(
         default=None, description='run of the unit "captions", or model folder, whose text encoder is taken instead'
     )
+    balance: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="how far rare directions of the latents count like common ones: errors along each are divided by "
+        "its standard deviation to this power; for a transformer with gaussian_skip, which knows them",
+    )
     optimizer: OptimizerSettings = OptimizerSettings()
     stages: tuple[Stage, ...] = Field(min_length=1)
     validation: Validation
@@ -127,6 +136,12 @@ class JointRecipe(BaseModel):
         planned = sum(stage.steps for stage in self.stages)
         if planned != self.loop.steps:
             raise ValueError(f"the stages have {planned} steps and loop.steps is {self.loop.steps}; make them equal")
+        return self
+
+    @model_validator(mode="after")
+    def _balance_knows_directions(self) -> JointRecipe:
+        if self.balance and not self.transformer.get("gaussian_skip"):
+            raise ValueError("balance needs a transformer with gaussian_skip = true; set it or leave balance out")
         return self
 
 
@@ -169,6 +184,9 @@ class JointObjective:
                 start_from(recipe.start_from, name, module, recipe.start_anew if name == "transformer" else ())
         if recipe.start_text_encoder_from is not None:
             start_from(recipe.start_text_encoder_from, "text_encoder", self.text_encoder)
+        skips: GaussianSkips | None = getattr(self.transformer, "skips", None)
+        if skips is not None:
+            fit_skips(skips, [reader for feed in self.feeds for reader in feed.readers])
         self.text_encoder.requires_grad_(recipe.train_text_encoder)
         self.prepared = Prefetch(self.prepare, recipe.loop.steps * recipe.loop.accumulate)
         samples = recipe.validation.samples
@@ -232,11 +250,13 @@ class JointObjective:
         )
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        """The weighted sum as "loss", and each modality's mean squared velocity error, unweighted."""
+        """The weighted sum as "loss", and each modality's mean squared velocity error, balanced but else unweighted."""
         ready = self.prepared(step)
         clean, noise = (pair.map(lambda x: x.to(self.device)) for pair in (ready.batch.latents, ready.noise))
         context = self.context(ready, step)
-        errors = flow_errors(self.transformer, clean, noise, ready.times, ready.known, context, ready.exchange)
+        errors = flow_errors(
+            self.transformer, clean, noise, ready.times, ready.known, context, ready.exchange, self.recipe.balance
+        )
         coefficients = AV(ready.stage.video_weight, ready.stage.audio_weight)
         terms = errors.map(lambda error, t, c: c * (error * t.weights.to(error)).mean(), ready.times, coefficients)
         parts: dict[str, Tensor] = {modality: error.mean() for modality, error in errors.items()}

@@ -17,6 +17,9 @@ from vivace.errors import VivaceError
 from vivace.models.nava import NavaTransformer
 from vivace.training.checkpoint import latest_checkpoint, load_weights
 
+# Ours and not the release's: a model without them can be gone on with.
+ADDITIONS = ("place_embedding.", "skips.")
+
 
 def is_audio_only(name: str) -> bool:
     """Whether a parameter of the transformer takes no part where there is no sound."""
@@ -32,7 +35,7 @@ def start_from(folder: Path, name: str, module: nn.Module, anew: Sequence[str] =
     """Give a module the weights of the same part of a model folder, or the averaged ones of a run.
 
     Of a transformer's weights those that only sound (or only voices) use may be missing, and so may those that tell
-    tokens their places; they stay as initialised.
+    tokens their places or what a Gaussian would answer; they stay as initialised.
 
     Args:
         anew: parameters whose names contain one of these stay as initialised too.
@@ -50,7 +53,7 @@ def start_from(folder: Path, name: str, module: nn.Module, anew: Sequence[str] =
             key: value
             for key, value in own.items()
             if _named(key, anew)
-            or (isinstance(module, NavaTransformer) and (is_audio_only(key) or key.startswith("place_embedding.")))
+            or (isinstance(module, NavaTransformer) and (is_audio_only(key) or key.startswith(ADDITIONS)))
         }
         module.load_state_dict({**fresh, **state})
     except (OSError, ValueError, RuntimeError) as error:

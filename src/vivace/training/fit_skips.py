@@ -1,0 +1,35 @@
+"""Telling a transformer's Gaussian skips how the latents that it will learn from are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, cat
+
+from vivace.data.shards import ShardReader
+from vivace.models.gaussian_skip import GaussianSkips, Latents
+from vivace.pair import AV
+
+# The first samples of each folder: 128 values per token ask for some thousands of tokens, and these give some 100,000.
+SAMPLES = 256
+
+
+def fit_skips(skips: GaussianSkips, readers: Sequence[ShardReader]) -> None:
+    """Fit skips that know nothing yet; those that were trained with stay as they are.
+
+    Args:
+        readers: folders of latents; one that is given twice counts once.
+    """
+    missing = {side: skip for side, skip in skips.pair().items() if not skip.fitted}
+    if not missing:
+        return
+    found: dict[str, list[Tensor]] = {side: [] for side in missing}
+    for reader in {reader.folder: reader for reader in readers}.values():
+        for index in range(min(SAMPLES, len(reader))):
+            sample = reader.get(index)
+            tokens = skips.tokens(AV[Latents](sample["video"][None].float(), sample["audio"][None].float()))
+            for side, rows in tokens.items():
+                if side in found:
+                    found[side].append(rows[0])
+    for side, skip in missing.items():
+        skip.fit(cat(found[side]))
