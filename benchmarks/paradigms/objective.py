@@ -50,12 +50,12 @@ class ParadigmObjective(JointObjective):
 
     def context(self, ready: Prepared, step: int) -> Any:
         clean = ready.batch.latents.map(lambda x: x.to(self.device))
-        return self._read(ready.captions, ready.dropped, clean, ready.known, ready.batch.rows[0]["fps"])
+        return self._read(ready.captions, ready.dropped, clean, ready.known, ready.batch.rows[0])
 
-    def _read(self, captions: list[str], dropped: Any, clean: AV[Tensor], known: AV[int], fps: Any) -> Any:
+    def _read(self, captions: list[str], dropped: Any, clean: AV[Tensor], known: AV[int], row: dict[str, Any]) -> Any:
         parts = self.transformer, self.text_encoder, self.tokenizer
         if isinstance(self.transformer, (NavaTransformer, AliveTransformer)):
-            return with_conditions(encode_captions(*parts, captions, dropped), clean, known, fps)
+            return with_conditions(encode_captions(*parts, captions, dropped), clean, known, row)
         prompts = [None if drop else text for text, drop in zip(captions, dropped, strict=True)]
         return self.transformer.encode_context(
             encode_prompts(self.text_encoder, self.tokenizer, prompts, TEXT_LEN).features
@@ -71,7 +71,7 @@ class ParadigmObjective(JointObjective):
         found: dict[str, list[float]] = {name: [] for name in FIGURES}
         settings = self.recipe.validation
         for number, group in enumerate(ordered_batches(self.held_out, settings.clips, settings.batch)):
-            clean, fps = group.latents.map(lambda x: x.to(self.device)), group.rows[0]["fps"]
+            clean, first = group.latents.map(lambda x: x.to(self.device)), group.rows[0]
             captions = [caption_of(row, stream(SEED, Stream.CAPTION, number, k)) for k, row in enumerate(group.rows)]
             assert clean.video is not None
             assert clean.audio is not None
@@ -80,7 +80,7 @@ class ParadigmObjective(JointObjective):
                 known = AV(*states).map(
                     lambda state, length: {"noisy": 0, "clean": length, "absent": None}[state], whole
                 )
-                context = self._read(captions, [False] * len(captions), clean, known, fps)
+                context = self._read(captions, [False] * len(captions), clean, known, first)
                 sums = torch.zeros(len(captions))
                 for place, level in enumerate(LEVELS):
                     sigmas = torch.full((len(captions),), level)

@@ -117,9 +117,7 @@ class UnifiedTransformer(nn.Module):
         told = self.skips(AV[Latents](latents.video, latents.audio), timesteps)
         return self._leave(x, time, words, grid, latents, told)
 
-    def _leave(
-        self, x: Tensor, time: Time, words: int, grid: Any, latents: AV[Tensor], told: AV[Tensor]
-    ) -> AV[Tensor]:
+    def _leave(self, x: Tensor, time: Time, words: int, grid: Any, latents: AV[Tensor], told: AV[Tensor]) -> AV[Tensor]:
         velocity_v = velocity_a = None
         places = grid[0] * grid[1] * grid[2]
         if latents.video is not None:

@@ -145,7 +145,7 @@ def test_clips_are_shown_with_their_times_and_known_pictures(latents: Path, tmp_
     assert len(clip.times.audio) == clean.audio.shape[1]
     assert torch.equal(clip.condition, clean.video)
     assert clip.mask.flatten().tolist() == [1.0] + [0.0] * (clean.video.shape[2] - 1)
-    free = with_conditions(objective.context(ready, 0), clean, AV(0, 0), 24.0)
+    free = with_conditions(objective.context(ready, 0), clean, AV(0, 0), ready.batch.rows[0])
     assert isinstance(free, AliveContext)
     assert free.clip.condition is None
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from tests.training.small import encode_recipe
 
 from vivace.data.fingerprint import weights_hash
@@ -88,3 +89,17 @@ def test_a_curated_clip_gives_the_voices_of_its_own_speech():
     assert [voice is None for voice in heard] == [False, True, True]
     assert recordings_of(row, sound) == [None] * 3
     assert recordings_of({**row, "speech": "[]", "caption": "nobody"}, sound) == []
+
+
+def test_sound_alone_is_the_same_sound_and_has_no_pictures(codecs, tmp_path):
+    source = SceneSource(clips=3, lengths=[{"seconds": 0.8}], sizes=[Size(height=32, width=32)], kinds={"talk": 1.0})
+    for name, alone in (("whole", False), ("sound", True)):
+        run_encode(encode_recipe(tmp_path / name, codecs, source, sound_alone=alone), tmp_path)
+    whole, sound = ShardReader(tmp_path / "whole", "latents"), ShardReader(tmp_path / "sound", "latents")
+    for index in range(3):
+        assert set(sound.get(index)) == {"audio"}
+        assert torch.equal(sound.get(index)["audio"], whole.get(index)["audio"])
+        without = {key: value for key, value in whole.rows[index].items() if not key.startswith("latent_")}
+        assert sound.rows[index] == without | dict.fromkeys(("latent_frames", "latent_height", "latent_width"), 0)
+    with pytest.raises(ValidationError, match="sound_alone is for scenes"):
+        encode_recipe(tmp_path, codecs, ClipFolder(folder=tmp_path), sound_alone=True)

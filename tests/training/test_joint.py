@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from tests.training.small import joint_data, joint_recipe
+from tests.training.small import encode_recipe, joint_data, joint_recipe
 
 from vivace.data.shards import ShardHeader, ShardReader, ShardWriter
 from vivace.errors import VivaceError
 from vivace.training.checkpoint import latest_checkpoint, load_weights
+from vivace.training.clips import SceneSource
+from vivace.training.encode import run_encode
 from vivace.training.joint import JointObjective, JointRecipe, run_joint
 from vivace.training.validate import LEVELS
 
@@ -106,6 +108,25 @@ def test_balance_is_of_the_loss_alone_and_needs_the_skips(latents, tmp_path):
     assert one.validate(0) == other.validate(0)
     with pytest.raises(ValidationError, match="balance needs a transformer with gaussian_skip"):
         JointRecipe.model_validate(joint_data(latents) | {"balance": 0.5})
+
+
+def test_sound_alone_feeds_the_tasks_without_pictures_and_no_others(latents, codecs, tmp_path):
+    source = SceneSource(clips=6, lengths=[{"seconds": 0.8}], kinds={"talk": 1.0})
+    run_encode(encode_recipe(tmp_path / "sound", codecs, source, sound_alone=True), tmp_path)
+    sources = [
+        {"folder": str(latents), "batch": 2, "tasks": ["t2av"]},
+        {"folder": str(tmp_path / "sound"), "batch": 2, "tasks": ["t2a"]},
+    ]
+    tasks = [{"name": "t2av", "probability": 1.0}, {"name": "t2a", "probability": 1.0, "video": "absent"}]
+    data = skipping(latents)
+    data["stages"][0] |= {"sources": sources, "tasks": tasks}
+    objective = JointObjective(JointRecipe.model_validate(data), tmp_path)
+    fed = {objective.prepare(step).task.name: set(objective.loss(step)) for step in range(6)}
+    assert fed == {"t2av": {"loss", "video", "audio"}, "t2a": {"loss", "audio"}}
+    data["stages"][0]["sources"][1]["tasks"] = ["t2av"]
+    data["stages"][0]["sources"][0]["tasks"] = ["t2a", "t2av"]
+    with pytest.raises(VivaceError, match="are of sound alone, and task 't2av'"):
+        JointObjective(JointRecipe.model_validate(data), tmp_path)
 
 
 def test_training_learns_a_small_set(latents, tmp_path):

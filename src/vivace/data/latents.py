@@ -41,7 +41,7 @@ class LatentBatch:
     """Samples of one shape.
 
     Args:
-        latents: video [B, C, t, h, w] and audio [B, L, D], float32.
+        latents: video [B, C, t, h, w], or None where only sound was encoded, and audio [B, L, D], float32.
         rows: what the index says about each sample.
         voices: speaker embeddings [spans, speaker_dim] of each sample, or None where the shards hold none.
         references: latents [R, C, h, w] of pictures of who is to be seen in each sample, best first, likewise.
@@ -65,13 +65,17 @@ class LatentBatch:
 def read_batch(reader: ShardReader, indices: Sequence[int]) -> LatentBatch:
     """The samples of these indices, which must be of one shape."""
     samples = [reader.get(index) for index in indices]
-    video, audio = (torch.stack([sample[name] for sample in samples]).float() for name in ("video", "audio"))
+    sides = {
+        name: torch.stack([sample[name] for sample in samples]).float()
+        for name in ("video", "audio")
+        if name in samples[0]
+    }
     voices, references = (
         [sample[name].float() for sample in samples] if name in samples[0] else None
         for name in ("speakers", "references")
     )
     low = torch.stack([sample["low"] for sample in samples]).float() if "low" in samples[0] else None
-    return LatentBatch(AV(video, audio), [reader.rows[index] for index in indices], voices, references, low)
+    return LatentBatch(AV(**sides), [reader.rows[index] for index in indices], voices, references, low)
 
 
 def shape_buckets(reader: ShardReader, kinds: Sequence[str] = ()) -> list[list[int]]:

@@ -137,7 +137,7 @@ class AliveObjective(JointObjective):
             mute=dropped_speech(len(ready.captions), dropout.speech, seed, step),
         )
         clean = ready.batch.latents.map(lambda x: x.to(self.device))
-        seen = with_conditions(context, clean, ready.known, ready.batch.rows[0]["fps"])
+        seen = with_conditions(context, clean, ready.known, ready.batch.rows[0])
         assert isinstance(seen, AliveContext)
         if pictures is None:
             return seen

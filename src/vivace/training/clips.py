@@ -5,7 +5,7 @@ Nothing here needs torch, so that worker processes start quickly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -84,7 +84,7 @@ class RenderedClip:
     """A clip as it is stored.
 
     Args:
-        video: uint8 [T, H, W, 3].
+        video: uint8 [T, H, W, 3]; of sound alone there are no pictures, and T is 0.
         audio: int16 [2, N] at 16 kHz, reaching `TAIL_FRAMES` past the last picture.
         row: what the index says about it.
     """
@@ -127,6 +127,16 @@ def _plan(source: SceneSource, index: int) -> ClipPlan:
 def render_clip(plan: ClipPlan) -> RenderedClip:
     """Picture, sound and index row of one planned clip."""
     timeline = Timeline.covering(plan.seconds, plan.fps)
+    if plan.content == "variety":
+        video = variety_video(plan.seed, timeline.frames, plan.height, plan.width)
+    else:
+        video = render_video(plan.scene(float(timeline.seconds)), timeline, plan.height, plan.width)
+    return replace(render_sound(plan), video=video)
+
+
+def render_sound(plan: ClipPlan) -> RenderedClip:
+    """Sound and index row of one planned clip, whose pictures are not drawn."""
+    timeline = Timeline.covering(plan.seconds, plan.fps)
     longer = Timeline(timeline.frames + TAIL_FRAMES, timeline.fps)
     row: dict[str, Any] = {
         "content": plan.content,
@@ -143,15 +153,14 @@ def render_clip(plan: ClipPlan) -> RenderedClip:
         "audio_tokens": timeline.audio_tokens,
     }
     if plan.content == "variety":
-        video = variety_video(plan.seed, timeline.frames, plan.height, plan.width)
         audio = variety_audio(plan.seed, longer.samples, longer.sample_rate)
         row["kind"] = "variety"
     else:
         scene = plan.scene(float(timeline.seconds))
-        video = render_video(scene, timeline, plan.height, plan.width)
         audio = render_audio(scene, longer)
         row |= {"kind": scene.kind, "scene": scene.to_json(), **plan.columns()}
-    return RenderedClip(plan, video, to_int16(audio), row)
+    pictures = np.zeros((0, plan.height, plan.width, 3), np.uint8)
+    return RenderedClip(plan, pictures, to_int16(audio), row)
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:

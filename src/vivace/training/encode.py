@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 
 from vivace.conditioning.text import SPEECH_START
@@ -20,7 +20,7 @@ from vivace.data.shards import MAX_BYTES, ShardHeader, ShardReader, ShardWriter
 from vivace.errors import VivaceError
 from vivace.models.codecs import encode_audio, encode_video
 from vivace.training.character_clips import CharacterSource, TakePlan, plan_takes
-from vivace.training.clips import ClipPlan, SceneSource, from_int16, plan_clips, render_clip
+from vivace.training.clips import ClipPlan, SceneSource, from_int16, plan_clips, render_clip, render_sound
 from vivace.training.codec_files import load_codecs, load_speaker_encoder
 from vivace.training.low_side import LowSide, low_latents
 from vivace.training.workers import available_workers, clip_progress, ordered_map
@@ -66,11 +66,22 @@ class EncodeRecipe(BaseModel):
     low: LowSide | None = Field(
         default=None, description="store also latents of small pictures of each clip made large, for a refiner"
     )
+    sound_alone: bool = Field(
+        default=False,
+        description="pictures are neither drawn nor encoded: for tasks without a picture, of which more clips can be "
+        "had in the same time",
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
     batch: int = Field(default=4, gt=0, description="clips that one worker takes at a time")
     workers: int = Field(default=0, ge=0, description="processes; 0 takes one per core")
     shard_bytes: int = Field(default=MAX_BYTES, gt=0)
+
+    @model_validator(mode="after")
+    def _sound_alone_has_no_pictures(self) -> EncodeRecipe:
+        if self.sound_alone and (self.low is not None or not isinstance(self.source, SceneSource)):
+            raise ValueError("sound_alone is for scenes of the world without low; change the source or leave it out")
+        return self
 
 
 class _Encoder:
@@ -87,7 +98,7 @@ class _Encoder:
     def clip(self, job: int | ClipPlan) -> tuple[str, dict[str, Any], np.ndarray, np.ndarray]:
         """Id, row, uint8 [T, H, W, 3], int16 [2, N]."""
         if isinstance(job, ClipPlan):
-            rendered = render_clip(job)
+            rendered = render_sound(job) if self.recipe.sound_alone else render_clip(job)
             return job.id, rendered.row, rendered.video, rendered.audio
         assert self.reader is not None
         tensors = self.reader.get(job)
@@ -110,15 +121,18 @@ class _Encoder:
             for place, index in enumerate(group):
                 name, row, _, _ = clips[index]
                 row = {key: value for key, value in row.items() if key not in ("id", "shard")}
-                grid = dict(zip(("latent_frames", "latent_height", "latent_width"), video.shape[2:], strict=True))
-                tensors = {"video": video[place].clone(), "audio": audio[place].clone()}
+                sizes = (0, 0, 0) if video is None else video.shape[2:]
+                grid = dict(zip(("latent_frames", "latent_height", "latent_width"), sizes, strict=True))
+                tensors = {"audio": audio[place].clone()}
+                if video is not None:
+                    tensors["video"] = video[place].clone()
                 if self.speaker_encoder is not None:
                     tensors["speakers"] = self._speakers(row, clips[index][3])
                 job = jobs[index]
                 pictures = self._reference_pictures(job)
-                if pictures is not None:
+                if pictures is not None and video is not None:
                     tensors["references"] = self._references(pictures, tensors["video"])
-                if self.recipe.low is not None:
+                if self.recipe.low is not None and video is not None:
                     tensors["low"] = low_latents(self.recipe.low, self.vae, name, row, clips[index][2]).to(video.dtype)
                 results[index] = (name, tensors, row | grid)
         return [results[index] for index in range(len(clips))]
@@ -154,14 +168,17 @@ class _Encoder:
             latents = encode_video(self.vae, moved.float() / 127.5 - 1)
         return latents[:, :, 0].to(store).cpu().clone()
 
-    def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor, Tensor]:
-        """[B, T, H, W, 3], [B, 2, N] -> [B, C, t, h, w], [B, L, D]"""
+    def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor | None, Tensor]:
+        """[B, T, H, W, 3], [B, 2, N] -> [B, C, t, h, w] or None of no pictures, [B, L, D]"""
         device, store = torch.device(self.recipe.device), DTYPES[self.recipe.store]
-        pictures = torch.from_numpy(frames).to(device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
         waveform = torch.from_numpy(from_int16(audio)).to(device)
+        sound = encode_audio(self.audio_vae, waveform, tokens).to(store).cpu()
+        if not frames.shape[1]:
+            return None, sound
+        pictures = torch.from_numpy(frames).to(device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             video = encode_video(self.vae, pictures)
-        return video.to(store).cpu(), encode_audio(self.audio_vae, waveform, tokens).to(store).cpu()
+        return video.to(store).cpu(), sound
 
 
 def recordings_of(row: dict[str, Any], audio: np.ndarray) -> list[Recording | None]:
@@ -233,6 +250,7 @@ def run_encode(recipe: EncodeRecipe, run: Path) -> dict[str, float]:
             "source": recipe.source.model_dump(mode="json"),
             "store": recipe.store,
             **({} if recipe.low is None else {"low": recipe.low.model_dump(mode="json")}),
+            **({"sound_alone": True} if recipe.sound_alone else {}),
         },
     )
     writer = ShardWriter(recipe.output, header, recipe.shard_bytes)

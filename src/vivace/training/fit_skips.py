@@ -27,7 +27,8 @@ def fit_skips(skips: GaussianSkips, readers: Sequence[ShardReader]) -> None:
     for reader in {reader.folder: reader for reader in readers}.values():
         for index in range(min(SAMPLES, len(reader))):
             sample = reader.get(index)
-            tokens = skips.tokens(AV[Latents](sample["video"][None].float(), sample["audio"][None].float()))
+            present = {side: sample[side][None].float() for side in ("video", "audio") if side in sample}
+            tokens = skips.tokens(AV[Latents](**present))
             for side, rows in tokens.items():
                 if side in found:
                     found[side].append(rows[0])

@@ -103,20 +103,20 @@ def encode_captions(
 
 
 def with_conditions(
-    context: NavaContext | AliveContext, clean: AV[Tensor], known: AV[int], fps: float | str
+    context: NavaContext | AliveContext, clean: AV[Tensor], known: AV[int], row: dict[str, Any]
 ) -> NavaContext | AliveContext:
     """An Alive context with the times of a batch's clips, and with their known pictures; NAVA's as it is.
 
     Args:
-        clean, known: as in `flow_errors`, both sides present in `clean`. fps: pictures per second.
+        clean, known: as in `flow_errors`. row: what the index says of a sample, all being of
+            one rate ("fps") and length ("frames").
     """
     if isinstance(context, NavaContext):
         return context
-    assert clean.video is not None
-    timeline = Timeline(frames=Timeline.temporal_stride * (clean.video.shape[2] - 1) + 1, fps=as_rate(fps))
+    timeline = Timeline(frames=row["frames"], fps=as_rate(row["fps"]))
     seconds = AV(timeline.latent_frame_times(), timeline.audio_token_times())
     clip = ClipConditions(seconds.map(lambda s: torch.from_numpy(s).to(context.text.device)))
-    if known.video:
+    if known.video and clean.video is not None:
         mask = clean_mask(known.video, clean.video).to(clean.video)[:, None, None].expand(1, 1, -1, 1, 1)
         clip = replace(clip, condition=clean.video, mask=mask)
     return context.with_clip(clip)

@@ -14,7 +14,8 @@ from transformers import ByT5Tokenizer
 
 from vivace.data.latents import Feed, LatentBatch, LatentSource, shared_codecs
 from vivace.data.prefetch import Prefetch
-from vivace.data.shards import ShardReader
+from vivace.data.shards import ShardHeader, ShardReader
+from vivace.errors import VivaceError
 from vivace.models.gaussian_skip import GaussianSkips
 from vivace.models.nava import NavaTransformer
 from vivace.pair import AV
@@ -145,6 +146,21 @@ class JointRecipe(BaseModel):
         return self
 
 
+def check_pictures(stage: Stage) -> None:
+    """Raises:
+    VivaceError: a source of sound alone serves a task with a picture.
+    """
+    for source in stage.sources:
+        if not ShardHeader.read(source.folder).metadata.get("sound_alone"):
+            continue
+        for task in stage.tasks:
+            if source.serves(task.name) and (task.video, task.audio) != ("absent", "generated"):
+                raise VivaceError(
+                    f"The latents in {str(source.folder)!r} are of sound alone, and task {task.name!r} of stage "
+                    f"{stage.name!r} needs pictures; give the source tasks whose video is absent."
+                )
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a micro-step is about, before any weight is used. Shapes as in `flow_errors` and `encode_captions`."""
@@ -198,7 +214,9 @@ class JointObjective:
         first = accumulate * sum(earlier.steps for earlier in self.recipe.stages[:number])
         seed, steps = self.recipe.seed, stage.steps * accumulate if stage.sorted else 0
         names = [pick_task(stage.tasks, seed, first + step).name for step in range(steps)]
-        return Feed(stage.sources, names, seed + number)
+        feed = Feed(stage.sources, names, seed + number)
+        check_pictures(stage)
+        return feed
 
     def build_transformer(self) -> nn.Module:
         return NavaTransformer(**self.recipe.transformer)

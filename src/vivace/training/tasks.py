@@ -86,11 +86,13 @@ class Task(BaseModel):
         """How many positions of each present side are shown clean, from the beginning on.
 
         Args:
-            latents: video [B, C, T, H, W] and audio [B, L, D] of clips of `fps` pictures a second.
+            latents: video [B, C, T, H, W], which a task without it may lack, and audio [B, L, D].
+            fps: pictures a second of the clips.
             rng: draws the length of a beginning: both sides' end at the same moment, as those of a clip do.
         """
-        assert latents.video is not None
         assert latents.audio is not None
+        if latents.video is None:
+            return AV(audio=0)
         frames, tokens = latents.video.shape[2], latents.audio.shape[1]
         stride = Timeline.temporal_stride
         timeline = Timeline(frames=stride * (frames - 1) + 1, fps=as_rate(fps))

@@ -108,7 +108,7 @@ def _errors(
 ) -> AV[Tensor]:
     sigmas = torch.full((len(batch.rows),), level)
     times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
-    seen = with_conditions(context, batch.latents, known, batch.rows[0]["fps"])
+    seen = with_conditions(context, batch.latents, known, batch.rows[0])
     return flow_errors(transformer, batch.latents, noise, times, known, seen, exchange=True)
 
 
