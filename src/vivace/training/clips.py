@@ -126,16 +126,25 @@ def _plan(source: SceneSource, index: int) -> ClipPlan:
 
 def render_clip(plan: ClipPlan) -> RenderedClip:
     """Picture, sound and index row of one planned clip."""
-    timeline = Timeline.covering(plan.seconds, plan.fps)
-    if plan.content == "variety":
+    timeline, scene = Timeline.covering(plan.seconds, plan.fps), _scene_of(plan)
+    if scene is None:
         video = variety_video(plan.seed, timeline.frames, plan.height, plan.width)
     else:
-        video = render_video(plan.scene(float(timeline.seconds)), timeline, plan.height, plan.width)
-    return replace(render_sound(plan), video=video)
+        video = render_video(scene, timeline, plan.height, plan.width)
+    return replace(_without_pictures(plan, scene), video=video)
 
 
 def render_sound(plan: ClipPlan) -> RenderedClip:
     """Sound and index row of one planned clip, whose pictures are not drawn."""
+    return _without_pictures(plan, _scene_of(plan))
+
+
+def _scene_of(plan: ClipPlan) -> Scene | None:
+    """What is drawn and heard; None of a clip that is no scene."""
+    return None if plan.content == "variety" else plan.scene(float(Timeline.covering(plan.seconds, plan.fps).seconds))
+
+
+def _without_pictures(plan: ClipPlan, scene: Scene | None) -> RenderedClip:
     timeline = Timeline.covering(plan.seconds, plan.fps)
     longer = Timeline(timeline.frames + TAIL_FRAMES, timeline.fps)
     row: dict[str, Any] = {
@@ -152,11 +161,10 @@ def render_sound(plan: ClipPlan) -> RenderedClip:
         "samples": timeline.samples,
         "audio_tokens": timeline.audio_tokens,
     }
-    if plan.content == "variety":
+    if scene is None:
         audio = variety_audio(plan.seed, longer.samples, longer.sample_rate)
         row["kind"] = "variety"
     else:
-        scene = plan.scene(float(timeline.seconds))
         audio = render_audio(scene, longer)
         row |= {"kind": scene.kind, "scene": scene.to_json(), **plan.columns()}
     pictures = np.zeros((0, plan.height, plan.width, 3), np.uint8)
