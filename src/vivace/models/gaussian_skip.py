@@ -25,7 +25,8 @@ from vivace.pair import AV
 
 Latents = Tensor | Sequence[Tensor]
 
-# Added to every variance, as a share of their mean: no clip is as certain as the least direction of a finite set.
+# The share of every variance that is the mean of all: no clip is as certain as the least direction of a finite set. Few
+# tokens tell directions worse, so that with N of them D / (N + D) is added to it.
 FLOOR = 0.01
 
 
@@ -57,18 +58,18 @@ class GaussianSkip(nn.Module):
         """Learn from the tokens of a data set. [..., D]
 
         Raises:
-            VivaceError: fewer tokens than they have values.
+            VivaceError: tokens that are all alike.
         """
         rows = tokens.flatten(0, -2).double()
-        if len(rows) <= rows.shape[1]:
-            raise VivaceError(
-                f"{len(rows)} tokens do not tell the spread of {rows.shape[1]} values; give more latents."
-            )
+        count, channels = rows.shape
         mean = rows.mean(0)
         variance, basis = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
+        if not variance.mean() > 0:
+            raise VivaceError(f"{count} tokens without any difference tell no spread; give latents of real clips.")
+        modesty = min(1.0, FLOOR + channels / (count + channels))
         self.mean.copy_(mean)
         self.basis.copy_(basis)
-        self.variance.copy_(variance.clamp(min=0) + FLOOR * variance.mean())
+        self.variance.copy_((1 - modesty) * variance.clamp(min=0) + modesty * variance.mean())
 
     def forward(self, tokens: Tensor, timesteps: Tensor) -> Tensor:
         """Velocity [batch, tokens, D], float32.

@@ -10,7 +10,7 @@ from vivace.data.shards import ShardReader
 from vivace.models.gaussian_skip import GaussianSkips, Latents
 from vivace.pair import AV
 
-# The first samples of each folder: 128 values per token ask for some thousands of tokens, and these give some 100,000.
+# The first samples of each folder, which have some 100,000 tokens of 128 values.
 SAMPLES = 256
 
 
