@@ -123,6 +123,9 @@ def test_sound_alone_feeds_the_tasks_without_pictures_and_no_others(latents, cod
     objective = JointObjective(JointRecipe.model_validate(data), tmp_path)
     fed = {objective.prepare(step).task.name: set(objective.loss(step)) for step in range(6)}
     assert fed == {"t2av": {"loss", "video", "audio"}, "t2a": {"loss", "audio"}}
+    alone = skipping(latents, stages=[data["stages"][0] | {"sources": sources[1:], "tasks": tasks[1:]}])
+    skips = JointObjective(JointRecipe.model_validate(alone), tmp_path).transformer.skips
+    assert (skips.video.fitted, skips.audio.fitted) == (False, True)
     data["stages"][0]["sources"][1]["tasks"] = ["t2av"]
     data["stages"][0]["sources"][0]["tasks"] = ["t2a", "t2av"]
     with pytest.raises(VivaceError, match="are of sound alone, and task 't2av'"):

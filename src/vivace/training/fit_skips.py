@@ -33,4 +33,5 @@ def fit_skips(skips: GaussianSkips, readers: Sequence[ShardReader]) -> None:
                 if side in found:
                     found[side].append(rows[0])
     for side, skip in missing.items():
-        skip.fit(cat(found[side]))
+        if found[side]:  # of sound alone there are no pictures, and a later training may bring them
+            skip.fit(cat(found[side]))
