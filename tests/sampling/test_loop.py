@@ -18,8 +18,8 @@ from vivace.sampling.flow import add_noise
 from vivace.sampling.guidance import CONDITIONAL, GuidanceRule, nava_rule
 from vivace.sampling.loop import GIVEN_POLICIES, Given, SamplingCancelledError, Step, denoise
 from vivace.sampling.noise import batch_noise
-from vivace.sampling.schedules import Table, euler_table, unipc_table
-from vivace.sampling.solvers import EulerSolver, UniPCSolver, solver_for, table_for
+from vivace.sampling.schedules import Table, euler_table, sound_ahead, unipc_table
+from vivace.sampling.solvers import EulerSolver, SolverName, UniPCSolver, solver_for, table_for
 
 GOLDEN = Path(str(files("vivace.evaluation"))) / "golden" / "nava"
 PLAIN = GuidanceRule((CONDITIONAL,), AV({"conditional": 1.0}, {"conditional": 1.0}))
@@ -199,6 +199,35 @@ def test_a_modality_given_wholly_is_shown_at_timestep_zero_and_never_stepped() -
         assert torch.equal(out.video, clean)  # type: ignore[arg-type]
         torch.testing.assert_close(out.audio, noise.audio - 1.0)  # type: ignore[operator]
     assert all(not times.video.any() for times in seen)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["euler", "unipc"])
+def test_sound_ahead_is_told_and_stepped_by_its_own_levels(name: SolverName) -> None:
+    noise, table = _noise([1, 2]), table_for(name, 6, 3.0)
+    sound = sound_ahead(table, 4.0)
+    seen: list[AV[Tensor]] = []
+
+    def network(latents: AV[Tensor], timesteps: AV[Tensor], context: Any, exchange: bool = True) -> AV[Tensor]:
+        """The velocity of a path from each side's own noise to 0.5, wherever on it the latents are."""
+        seen.append(timesteps)
+        sigmas = AV(float(table.sigmas[len(seen) - 1]), float(sound.sigmas[len(seen) - 1]))
+        return latents.map(lambda x, sigma: (x - 0.5) / sigma, sigmas)
+
+    solver = solver_for(name, table.sigmas, sound.sigmas)
+    out = denoise(network, noise, {"conditional": None}, PLAIN, table, solver, sound=sound)
+    for _, side in out.items():
+        torch.testing.assert_close(side, torch.full_like(side, 0.5))
+    assert [float(times.video[0]) for times in seen] == table.timesteps.tolist()  # type: ignore[index]
+    assert [float(times.audio[0]) for times in seen] == sound.timesteps.tolist()  # type: ignore[index]
+
+
+def test_sound_ahead_by_nothing_is_sound_beside(model: NavaTransformer) -> None:
+    table = table_for("unipc", 4, 3.0)
+    same = sound_ahead(table, 1.0)
+    solver = solver_for("unipc", table.sigmas, same.sigmas)
+    out = denoise(model, _noise([1]), _contexts(model, 1), PLAIN, table, solver, sound=same)
+    plain = denoise(model, _noise([1]), _contexts(model, 1), PLAIN, table, solver_for("unipc", table.sigmas))
+    _close(out, plain, 0)
 
 
 def test_a_callback_sees_every_step_may_replace_and_may_stop(model: NavaTransformer) -> None:

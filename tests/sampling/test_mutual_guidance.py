@@ -160,9 +160,9 @@ def test_the_loop_evaluates_the_branches_of_each_step_only() -> None:
 def test_rescaling_brings_back_the_spread_of_the_plain_prediction() -> None:
     plain = AV(torch.randn(2, 3, 4, 5, 5), torch.randn(2, 6, 7))
     guided = plain.map(lambda x: 4 * x)
-    full = Shaping(rescale=AV(1.0, 1.0)).shaped(guided, plain, plain, 0.5)
+    full = Shaping(rescale=AV(1.0, 1.0)).shaped(guided, plain, plain, AV(0.5, 0.5))
     torch.testing.assert_close(full.video, plain.video)
-    half = Shaping(rescale=AV(0.0, 0.5)).shaped(guided, plain, plain, 0.5)
+    half = Shaping(rescale=AV(0.0, 0.5)).shaped(guided, plain, plain, AV(0.5, 0.5))
     assert torch.equal(half.video, guided.video)
     torch.testing.assert_close(half.audio, 2.5 * plain.audio)
 
@@ -179,7 +179,7 @@ def test_projection_and_limit_are_their_formula() -> None:
         (Shaping(parallel=0.0), added - along),
         (Shaping(limit=AV(1.0, None), parallel=0.25), (added - 0.75 * along) / 5),
     ):
-        out = shaping.shaped(AV(guided), AV(plain), AV(latents), sigma)
+        out = shaping.shaped(AV(guided), AV(plain), AV(latents), AV(sigma))
         assert out.audio is None
         torch.testing.assert_close(latents.flatten() - sigma * out.video.flatten(), clean + expected)
 
@@ -187,7 +187,7 @@ def test_projection_and_limit_are_their_formula() -> None:
 def test_shaping_leaves_the_plain_prediction_alone() -> None:
     plain = AV(torch.randn(2, 3, 4, 5, 5), torch.randn(2, 6, 7))
     shaping = Shaping(AV(0.7, 0.7), AV(0.1, 0.1), parallel=0.0)
-    out = shaping.shaped(plain, plain, plain.map(torch.randn_like), 0.3)
+    out = shaping.shaped(plain, plain, plain.map(torch.randn_like), AV(0.3, 0.9))
     torch.testing.assert_close(out.video, plain.video)
     torch.testing.assert_close(out.audio, plain.audio)
 

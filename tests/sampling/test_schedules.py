@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from vivace.errors import VivaceError
-from vivace.sampling.schedules import euler_table, shifted, train_table, unipc_table
+from vivace.sampling.schedules import Table, euler_table, shifted, sound_ahead, train_table, unipc_table
 
 GOLDEN = Path(str(files("vivace.evaluation"))) / "golden" / "nava"
 
@@ -70,3 +70,21 @@ def test_steps_out_of_range_are_refused(steps) -> None:
 def test_shifts_out_of_range_are_refused(shift: float) -> None:
     with pytest.raises(VivaceError, match="shift"):
         euler_table(10, shift)
+
+
+@pytest.mark.parametrize("table", [euler_table(8, 3.0), unipc_table(8, 5.0)])
+def test_sound_ahead_has_smaller_odds_of_noise_at_every_step_and_ends_with_the_picture(table: Table) -> None:
+    ahead = sound_ahead(table, 4.0)
+    odds, smaller = (t.sigmas[1:-1].astype(float) / (1 - t.sigmas[1:-1].astype(float)) for t in (table, ahead))
+    np.testing.assert_allclose(odds / smaller, 4.0, rtol=1e-4)
+    assert ahead.sigmas[-1] == 0
+    assert ahead.sigmas[0] == pytest.approx(table.sigmas[0], abs=1e-3)
+    assert ahead.timesteps.dtype == table.timesteps.dtype
+    np.testing.assert_allclose(ahead.timesteps, 1000 * ahead.sigmas[:-1], atol=1)
+    assert (sound_ahead(table, 1.0).sigmas == table.sigmas).all()
+
+
+@pytest.mark.parametrize("lead", [0.5, 0.0, float("nan"), 1000.0])
+def test_a_lead_out_of_range_is_named(lead: float) -> None:
+    with pytest.raises(VivaceError, match="sound_lead"):
+        sound_ahead(euler_table(4), lead)

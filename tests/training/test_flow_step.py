@@ -119,6 +119,23 @@ def test_times_are_shared_unless_independent(kind):
     assert torch.allclose(shared.video.timesteps, shared.video.sigmas * 1000, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["table", "logit-normal"])
+def test_sound_leads_where_both_sides_are_generated(kind: str) -> None:
+    settings = TimeSettings(kind=kind, sound_lead=5.0)  # type: ignore[arg-type]
+    led, alone = draw_times(settings, 64, 1, 2), draw_times(settings, 64, 1, 2, both=False)
+    together = draw_times(TimeSettings(kind=kind), 64, 1, 2)  # type: ignore[arg-type]
+    assert torch.equal(led.video.sigmas, together.video.sigmas)
+    assert torch.equal(alone.audio.sigmas, together.audio.sigmas)
+    odds = led.map(lambda t: t.sigmas.double() / (1 - t.sigmas.double()))
+    inside = led.video.sigmas < 0.999
+    torch.testing.assert_close(
+        (odds.video / odds.audio)[inside], torch.full((int(inside.sum()),), 5.0).double(), rtol=1e-3, atol=0
+    )
+    torch.testing.assert_close(led.audio.timesteps, 1000 * led.audio.sigmas)
+    with pytest.raises(ValueError, match="sound_lead"):
+        TimeSettings(kind=kind, independent=True, sound_lead=5.0)  # type: ignore[arg-type]
+
+
 def test_a_bell_weighs_the_table_and_nothing_weighs_the_logit_normal():
     table = draw_times(TimeSettings(kind="table"), 4096, 0, 0).video
     assert 0.9 < float(table.weights.mean()) < 1.1

@@ -300,13 +300,16 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
                 return answer.get("latents") if isinstance(answer, dict) else None
 
             table = plan.preset.table()
+            # Where one side is given whole there is nothing to be ahead of.
+            sound = plan.preset.sound_table() if plan.makes_both else None
             latents = denoise(
                 self.transformer,
                 noise,
                 contexts,
                 plan.rule,
                 table,
-                solver_for(plan.preset.solver, table.sigmas),
+                solver_for(plan.preset.solver, table.sigmas, None if sound is None else sound.sigmas),
+                sound=sound,
                 given=given,
                 policy=self._policy(plan),
                 patch_size=self.transformer.config.patch_size,

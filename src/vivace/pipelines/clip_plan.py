@@ -41,6 +41,11 @@ class ClipPlan:
     arranged: Arranged
 
     @property
+    def makes_both(self) -> bool:
+        """Whether neither side is absent or given whole."""
+        return self.video and self.audio and not (self.arranged.video_given or self.arranged.audio_given)
+
+    @property
     def timeline(self) -> Timeline:
         return self.arranged.timeline
 

@@ -30,24 +30,27 @@ class Shaping:
     limit: AV[float] = field(default_factory=AV)
     parallel: float = 1.0
 
-    def shaped(self, guided: AV[Tensor], plain: AV[Tensor], latents: AV[Tensor], sigma: float) -> AV[Tensor]:
+    def shaped(self, guided: AV[Tensor], plain: AV[Tensor], latents: AV[Tensor], sigmas: AV[float]) -> AV[Tensor]:
         """The velocity to step with, float32.
 
         Args:
-            guided: of each moving side. plain, latents: of the same shapes, at noise level `sigma`.
+            guided: of each moving side. plain, latents: of the same shapes. sigmas: noise level of each side.
         """
         return AV(
             *(
                 None
                 if (v := guided.get(side)) is None
-                else self._side(side, v, plain.get(side), latents.get(side), sigma)
+                else self._side(side, v, plain.get(side), latents.get(side), sigmas.get(side))
                 for side in ("video", "audio")
             )
         )
 
-    def _side(self, side: str, guided: Tensor, plain: Tensor | None, latents: Tensor | None, sigma: float) -> Tensor:
+    def _side(
+        self, side: str, guided: Tensor, plain: Tensor | None, latents: Tensor | None, sigma: float | None
+    ) -> Tensor:
         assert plain is not None
         assert latents is not None
+        assert sigma is not None
         plain = plain.float()
         rescale, limit = (pair.video if side == "video" else pair.audio for pair in (self.rescale, self.limit))
         if (limit is not None or self.parallel != 1) and sigma > 0:

@@ -94,6 +94,7 @@ def denoise(
     table: Table,
     solver: Solver,
     *,
+    sound: Table | None = None,
     given: AV[Given] | None = None,
     policy: GivenPolicy = "held",
     patch_size: Sequence[int] = (1, 2, 2),
@@ -110,6 +111,8 @@ def denoise(
         contexts: per branch name what `encode_context` gave for its text and voices.
         rule: which branches run and how they are mixed, at every step alike or by a schedule.
         table, solver: of the same noise levels; the solver is fresh.
+        sound: the noise levels of the sound where they are not the picture's (`sound_ahead`), as many; schedules of
+            guidance go by `table`.
         given: what is known of each side.
         patch_size: of the network's video tokens (t, h, w).
         together: evaluate branches that differ only in their context as one batch; otherwise one after another, which
@@ -128,6 +131,7 @@ def denoise(
     moving = frozenset(m for m, _ in noise.items() if not _is_whole(given.get(m)))
     latents = noise.map(lambda x: x.float())
     clips = len(next(iter(noise.items()))[1])
+    tables = (table, sound or table)
     known_groups: dict[tuple[Branch, ...], list[_Group]] = {}
 
     def groups_of(branches: tuple[Branch, ...]) -> list[_Group]:
@@ -139,29 +143,29 @@ def denoise(
         return known_groups[branches]
 
     for index in range(table.steps):
-        sigma = float(table.sigmas[index])
-        active = rule.at(Moment(index, table.steps, sigma))
+        sigmas = AV(*(float(side.sigmas[index]) for side in tables))
+        active = rule.at(Moment(index, table.steps, float(table.sigmas[index])))
         branches = active.needed(plain=shaping is not None)
-        latents = _with_given(latents, noise, given, policy, sigma)
-        now = float(table.timesteps[index])
+        latents = _with_given(latents, noise, given, policy, sigmas)
+        now = AV(*(float(side.timesteps[index]) for side in tables))
         times = AV(*(_timesteps(m, latents, given, policy, now, patch_size, m in moving) for m in _SIDES))
         predictions = _predictions(network, groups_of(branches), latents, times, last=index == table.steps - 1)
         if devices is not None:
             predictions = devices.gathered(predictions, branches, latents)
         velocity = active.combine(predictions)
         if shaping is not None:
-            velocity = shaping.shaped(velocity, predictions[active.branches[0].name], latents, sigma)
+            velocity = shaping.shaped(velocity, predictions[active.branches[0].name], latents, sigmas)
         velocity = _only(moving, velocity)
         stepped = solver.step(velocity, _only(moving, latents), index)
         latents = AV(*(stepped.get(m) if m in moving else latents.get(m) for m in _SIDES))
         if on_step is not None:
             # A caller sees what it would get: the known part in its final form.
-            shown = latents if policy == "overwritten" else _with_given(latents, noise, given, "held", 0.0)
+            shown = latents if policy == "overwritten" else _with_given(latents, noise, given, "held", _CLEAN)
             replaced = on_step(Step(index, table.steps, float(table.timesteps[index]), shown))
             latents = latents if replaced is None else replaced
     if policy == "overwritten":
         given = AV(*(None if m in moving else given.get(m) for m in _SIDES))
-    return _with_given(latents, noise, given, "held", 0.0)
+    return _with_given(latents, noise, given, "held", _CLEAN)
 
 
 def _is_whole(part: Given | None) -> bool:
@@ -173,6 +177,7 @@ def _only(sides: frozenset[Modality], pair: AV[Tensor]) -> AV[Tensor]:
 
 
 _SIDES: tuple[Modality, Modality] = ("video", "audio")
+_CLEAN = AV(0.0, 0.0)
 
 
 class _Group(NamedTuple):
@@ -243,11 +248,12 @@ def _evaluate(network: Network, group: _Group, latents: AV[Tensor], times: AV[Te
 
 
 def _with_given(
-    latents: AV[Tensor], noise: AV[Tensor], given: AV[Given], policy: GivenPolicy, sigma: float
+    latents: AV[Tensor], noise: AV[Tensor], given: AV[Given], policy: GivenPolicy, sigmas: AV[float]
 ) -> AV[Tensor]:
     def written(modality: Modality) -> Tensor | None:
         x, part, start = latents.get(modality), given.get(modality), noise.get(modality)
-        if x is None or part is None or start is None:
+        sigma = sigmas.get(modality)
+        if x is None or part is None or start is None or sigma is None:
             return x
         shown = part.clean.to(x)
         if policy == "noised":
@@ -262,13 +268,13 @@ def _timesteps(
     latents: AV[Tensor],
     given: AV[Given],
     policy: GivenPolicy,
-    timestep: float,
+    timesteps: AV[float],
     patch_size: Sequence[int],
     moving: bool,
 ) -> Tensor | None:
     """[B] where nothing is known, else one per token with 0 at known tokens. [B, tokens]"""
-    x, part = latents.get(modality), given.get(modality)
-    if x is None:
+    x, part, timestep = latents.get(modality), given.get(modality), timesteps.get(modality)
+    if x is None or timestep is None:
         return None
     if part is None or policy == "noised":
         return torch.full((len(x),), timestep, device=x.device)

@@ -12,7 +12,7 @@ from vivace.pair import AV
 from vivace.sampling.guidance import Guidance, check_scale, nava_rule
 from vivace.sampling.guidance_schedule import GuidanceSchedule, Phase
 from vivace.sampling.loop import GivenPolicy
-from vivace.sampling.schedules import MAX_STEPS, Table
+from vivace.sampling.schedules import MAX_STEPS, Table, sound_ahead
 from vivace.sampling.solvers import table_for
 
 GUIDES = ("text", "align", "timbre")
@@ -35,6 +35,8 @@ class Steps(Frozen):
 
     Args:
         shift: of the noise schedule; more than 1 spends more steps at high noise.
+        sound_lead: where both sides are made, how far the sound's noise is ahead of the picture's: by how much smaller
+            its odds are (`sound_ahead`). 1 is together; more lets the picture follow a sound that is settled.
         cache: leave the network's blocks out while their input has changed by less than this since they were last
             evaluated; 0 (never) gives exact results. See `vivace.models.reuse.BlockMemory`.
         negative_video, negative_audio: negative prompts for clips with pictures and for sound alone; None is the null
@@ -48,6 +50,7 @@ class Steps(Frozen):
     steps: int = Field(default=25, ge=1, le=MAX_STEPS)
     solver: Literal["euler", "unipc"] = "unipc"
     shift: float = Field(default=5.0, gt=0, le=100)
+    sound_lead: float = Field(default=1.0, ge=1, le=100)
     cache: float = Field(default=0.0, ge=0, le=MAX_CACHE)
     negative_video: str | None = None
     negative_audio: str | None = None
@@ -58,6 +61,10 @@ class Steps(Frozen):
     def table(self) -> Table:
         """The noise schedule."""
         return table_for(self.solver, self.steps, self.shift)
+
+    def sound_table(self) -> Table | None:
+        """The noise schedule of sound beside pictures, or None where it is theirs."""
+        return None if self.sound_lead == 1 else sound_ahead(self.table(), self.sound_lead)
 
     def with_cache(self, threshold: float) -> Self:
         """The same preset with another threshold of the step cache.

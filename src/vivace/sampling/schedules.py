@@ -63,6 +63,20 @@ def unipc_table(steps: int, shift: float = 5.0) -> Table:
     return Table(np.append(sigmas, 0.0).astype(np.float32), timesteps)
 
 
+def sound_ahead(table: Table, lead: float) -> Table:
+    """The schedule of sound that is settled before its picture: at every step the odds of its noise are 1/lead of it.
+
+    Odds are sigma / (1 - sigma). Both begin as pure noise and end clean together (ours).
+
+    Raises:
+        VivaceError: lead out of range.
+    """
+    if not np.isfinite(lead) or not 1 <= lead <= 100:
+        raise VivaceError(f"sound_lead {lead!r} is out of range; give a number from 1 to 100, such as 4.")
+    sigmas = shifted(table.sigmas.astype(np.float64), 1 / lead).astype(np.float32)
+    return Table(sigmas, (sigmas[:-1] * np.float32(1000)).astype(table.timesteps.dtype))
+
+
 def train_table(shift: float = 5.0) -> Table:
     """The 1000 noise levels that NAVA's training draws from: its Euler schedule in 1000 steps."""
     return euler_table(TRAIN_STEPS, shift)

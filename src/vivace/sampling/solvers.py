@@ -28,17 +28,36 @@ class Solver(Protocol):
     def step(self, velocity: AV[Tensor], latents: AV[Tensor], index: int) -> AV[Tensor]: ...
 
 
+class SideBySide:
+    """A solver for each side, where they have schedules of their own."""
+
+    def __init__(self, video: Solver, audio: Solver) -> None:
+        self.video, self.audio = video, audio
+
+    def step(self, velocity: AV[Tensor], latents: AV[Tensor], index: int) -> AV[Tensor]:
+        """As `Solver`."""
+
+        def stepped(solver: Solver, v: Tensor | None, x: Tensor | None) -> Tensor | None:
+            return None if v is None or x is None else solver.step(AV(v), AV(x), index).video
+
+        return AV(
+            stepped(self.video, velocity.video, latents.video), stepped(self.audio, velocity.audio, latents.audio)
+        )
+
+
 def table_for(solver: SolverName, steps: int, shift: float) -> Table:
     """The schedule that belongs to a solver."""
     return unipc_table(steps, shift) if solver == "unipc" else euler_table(steps, shift)
 
 
-def solver_for(solver: SolverName, sigmas: np.ndarray) -> Solver:
-    """A fresh solver over noise levels [N + 1].
+def solver_for(solver: SolverName, sigmas: np.ndarray, sound: np.ndarray | None = None) -> Solver:
+    """A fresh solver over noise levels [N + 1], those of the sound being the picture's where it has none of its own.
 
     Raises:
         VivaceError: an unknown name.
     """
+    if sound is not None:
+        return SideBySide(solver_for(solver, sigmas), solver_for(solver, sound))
     if solver == "unipc":
         return UniPCSolver(sigmas)
     if solver == "euler":

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from transformers import ByT5Tokenizer
 
@@ -19,7 +19,7 @@ from vivace.models.nava import NavaTransformer, grid_of
 from vivace.models.nava_context import NavaContext
 from vivace.pair import AV
 from vivace.sampling.flow import Times, add_noise, sample_from_table, sample_logit_normal, velocity_target
-from vivace.sampling.schedules import train_table
+from vivace.sampling.schedules import shifted, train_table
 from vivace.timeline import Timeline, as_rate
 from vivace.training.tasks import Stream, clean_mask, noisy_part, show_clean, stream, token_timesteps
 from vivace.world import Scene, caption
@@ -40,10 +40,22 @@ class TimeSettings(BaseModel):
     std: float = Field(default=1.0, gt=0)
     spread: bool = Field(default=False, description="logit-normal levels of a batch are spread evenly over their bell")
     independent: bool = Field(default=False, description="a level for each modality, instead of one for both (NAVA)")
+    sound_lead: float = Field(
+        default=1.0,
+        ge=1,
+        le=100,
+        description="where both sides are generated, the odds of the picture's noise over those of the sound's; ours",
+    )
+
+    @model_validator(mode="after")
+    def _levels_go_together(self) -> TimeSettings:
+        if self.independent and self.sound_lead != 1:
+            raise ValueError("levels drawn independently have no sound_lead; leave out one of the two")
+        return self
 
 
-def draw_times(settings: TimeSettings, count: int, seed: int, step: int) -> AV[Times]:
-    """Noise levels of a batch, [count] for each modality."""
+def draw_times(settings: TimeSettings, count: int, seed: int, step: int, both: bool = True) -> AV[Times]:
+    """Noise levels of a batch, [count] for each modality; `both` says whether both are generated."""
 
     def draw(side: int) -> Times:
         key = int(stream(seed, Stream.TIME, step, side).integers(2**62))
@@ -55,6 +67,9 @@ def draw_times(settings: TimeSettings, count: int, seed: int, step: int) -> AV[T
         )
 
     video = draw(0)
+    if both and settings.sound_lead != 1:
+        ahead = torch.from_numpy(shifted(video.sigmas.numpy(), 1 / settings.sound_lead))
+        return AV(video, Times(ahead, ahead * 1000, video.weights))
     return AV(video, draw(1) if settings.independent else video)
 
 

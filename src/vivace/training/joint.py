@@ -263,7 +263,7 @@ class JointObjective:
             dropped=dropped_texts(len(batch.rows), stage.dropout.text, seed, step),
             voices=None if batch.voices is None else drop_voices(batch.voices, timbre, seed, step),
             exchange=exchanges(stage.dropout.exchange, seed, step) if task.joint else True,
-            times=draw_times(stage.times, len(batch.rows), seed, step),
+            times=draw_times(stage.times, len(batch.rows), seed, step, both=task.makes_both),
             noise=draw_noise(batch.latents, seed, step),
         )
 

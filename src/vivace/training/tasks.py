@@ -78,6 +78,11 @@ class Task(BaseModel):
         """Whether both modalities are present."""
         return "absent" not in (self.video, self.audio)
 
+    @property
+    def makes_both(self) -> bool:
+        """Whether something of either modality is generated."""
+        return not {self.video, self.audio} & {"given", "absent"}
+
     def sides(self) -> AV[str]:
         """The states of the modalities that are present."""
         return AV(*(None if state == "absent" else state for state in (self.video, self.audio)))
