@@ -93,6 +93,7 @@ def recipe_of(sets: Path, arm: str, seed: int, settings: UnitSettings) -> JointR
                 "places": True,
                 "hide_pads": True,
                 "gaussian_skip": True,
+                "still_skip": True,
                 "rope_theta": 200.0,
                 "speaker_dim": 0,
             },

@@ -52,7 +52,7 @@ def config_of(
         "rope_theta": 200.0,
     }
     if paradigm != "unified":  # which has it always
-        like["gaussian_skip"] = True
+        like |= {"gaussian_skip": True, "still_skip": True}
     if paradigm == "aligned":
         double, single = depth
         blocks = {"num_double_layers": double, "num_single_layers": single, "ffn_dim": 4 * width}

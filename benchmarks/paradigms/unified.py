@@ -65,7 +65,7 @@ class UnifiedTransformer(nn.Module):
         self.blocks = nn.ModuleList(SingleBlock(dim, num_heads, eps) for _ in range(num_layers))
         out = video_channels * patch_size[0] * patch_size[1] * patch_size[2]
         self.video_head, self.audio_head = Head(dim, out, eps), Head(dim, audio_channels, eps)
-        self.skips = GaussianSkips(video_channels, audio_channels, patch_size)
+        self.skips = GaussianSkips(video_channels, audio_channels, patch_size, stays=True)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)

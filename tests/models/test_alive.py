@@ -167,12 +167,12 @@ def test_a_clean_sound_is_its_own_estimate() -> None:
 def test_the_skips_answer_alone_at_first_and_the_picture_hears_their_estimate() -> None:
     model, x = tiny(silent=True, gaussian_skip=True), latents()
     torch.manual_seed(1)
-    model.skips.video.fit(torch.randn(400, 16) @ torch.randn(16, 16))
-    model.skips.audio.fit(torch.randn(400, 8) @ torch.randn(8, 8))
+    model.skips.video.fit([torch.randn(400, 1, 16) @ torch.randn(16, 16)])
+    model.skips.audio.fit([torch.randn(400, 1, 8) @ torch.randn(8, 8)])
     out = model(x, both(TIMES), context(model))
     told = model.skips(x, both(TIMES))
     assert torch.allclose(out.audio, told.audio, atol=1e-5)
-    assert torch.allclose(model.skips.tokens(out).video, told.video, atol=1e-5)
+    assert torch.allclose(model.skips.tokens(out.video).flatten(1, 2), told.video, atol=1e-5)
     heard = []
     model.exchange.embedded = lambda estimate, embed=model.exchange.embedded: heard.append(estimate) or embed(estimate)
     model(x, both(TIMES), context(model))

@@ -22,7 +22,7 @@ def draw(count: int, channels: int = 6, seed: int = 0) -> Tensor:
 
 def fitted() -> GaussianSkip:
     skip = GaussianSkip(6)
-    skip.fit(draw(200_000))
+    skip.fit([draw(200_000)[:, None]])
     return skip
 
 
@@ -62,21 +62,75 @@ def test_balance_evens_out_directions_and_keeps_their_sum() -> None:
 
 def test_few_tokens_make_it_modest_and_none_that_differ_are_refused() -> None:
     few, many = GaussianSkip(6), fitted()
-    few.fit(draw(4))
+    few.fit([draw(4)[:, None]])
     assert few.fitted
     assert float(few.variance.max() / few.variance.min()) < 0.2 * float(many.variance.max() / many.variance.min())
     nothing = GaussianSkip(6)
     with pytest.raises(VivaceError, match="3 tokens without any difference"):
-        nothing.fit(torch.ones(3, 6))
+        nothing.fit([torch.ones(3, 1, 6)])
     assert not nothing.fitted
+
+
+def staying(moments: int, places: int, count: int = 400, seed: int = 4) -> list[Tensor]:
+    """Clips whose first direction mostly stays the same, and whose others change."""
+    generator = torch.Generator().manual_seed(seed)
+    turn = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(9)))[0]
+    still = torch.randn(count, 1, places, 6, generator=generator) * torch.tensor([5.0, 1.0, 0.5, 0.5, 0.1, 0.1])
+    moving = torch.randn(count, moments, places, 6, generator=generator) * torch.tensor([0.6, 0.4, 1, 0.3, 0.6, 0.5])
+    return list((still + moving) @ turn + 0.5)
+
+
+@pytest.mark.parametrize(("moments", "places"), [(5, 3), (1, 2), (9, 1)])
+def test_what_stays_is_told_by_all_moments_as_by_bayes_rule(moments: int, places: int) -> None:
+    skip = GaussianSkip(6, stays=True)
+    skip.fit(staying(5, 3))
+    assert skip.still is not None
+    sigma = torch.linspace(0.0, 1.0, moments * places).view(moments, places)  # of every token its own
+    x = torch.randn(1, moments * places, 6, generator=torch.Generator().manual_seed(5))
+    told = skip(x, 1000 * sigma.view(1, -1), places)[0].view(moments, places, 6)
+    along = ((x[0] - (1 - sigma.view(-1, 1)) * skip.mean) @ skip.basis).view(moments, places, 6).double()
+    for place in range(places):
+        a, b = 1 - sigma[:, place].double(), sigma[:, place].double()
+        for d in range(6):
+            u, v = float(skip.still[d]), float(skip.variance[d])
+            clean = u * torch.ones(moments, moments) + v * torch.eye(moments)
+            clean = clean.double()
+            noisy = a[:, None] * clean * a + torch.diag(b**2)
+            velocity = (torch.diag(b) - clean * a) @ torch.linalg.solve(noisy, along[:, place, d])
+            own = (told[:, place] + skip.mean) @ skip.basis
+            assert torch.allclose(own[:, d].double(), velocity, atol=1e-3, rtol=1e-3)
+
+
+def test_what_stays_and_what_moves_is_found_in_clips_of_any_length() -> None:
+    skip = GaussianSkip(6, stays=True)
+    skip.fit([*staying(5, 3), *staying(9, 2, seed=6)])
+    assert skip.still is not None
+    assert float(skip.still.max()) == pytest.approx(25, rel=0.1)
+    assert float((skip.still + skip.variance).sum()) == pytest.approx(25 + 1 + 0.52 + 2.22, rel=0.1)
+    without = GaussianSkip(6, stays=True)
+    without.fit([draw(60, seed=k)[:, None] for k in range(200)])
+    assert float(without.still.sum()) < 0.02 * float(without.variance.sum())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_balance_counts_what_stays_as_one_direction(power: float) -> None:
+    skip, clips = GaussianSkip(6, stays=True), torch.stack(staying(5, 3, 4000))
+    skip.fit(list(clips))
+    errors = (clips - skip.mean).flatten(1, 2)
+    out = skip.balanced(errors, power, 3).unflatten(1, (5, 3))
+    assert float(out.square().sum() / errors.square().sum()) == pytest.approx(1, rel=0.05)
+    lasting = 5 * out.mean(1).square().mean((0, 1))
+    moving = (out - out.mean(1, keepdim=True)).square().sum(1).mean((0, 1)) / 4
+    ratio = float(lasting.max() / moving[int(lasting.argmax())])
+    assert ratio == pytest.approx((5 * 25 / 0.36 + 1) ** (1 - power), rel=0.2)
 
 
 def model(**changes: bool) -> NavaTransformer:
     torch.manual_seed(0)
     made = NavaTransformer(**SIZES, gaussian_skip=True, **changes).eval()
     assert made.skips is not None
-    made.skips.video.fit(torch.randn(400, 16) @ torch.randn(16, 16))
-    made.skips.audio.fit(torch.randn(400, 8) @ torch.randn(8, 8))
+    made.skips.video.fit([torch.randn(400, 1, 16) @ torch.randn(16, 16)])
+    made.skips.audio.fit([torch.randn(400, 1, 8) @ torch.randn(8, 8)])
     return made
 
 
@@ -91,9 +145,10 @@ def test_an_untrained_transformer_says_what_the_skips_say_and_nothing_else() -> 
     assert torch.allclose(out.audio, nava.skips.audio(x.audio, times.audio), atol=1e-5)
 
 
+@pytest.mark.parametrize("still", [False, True])
 @torch.no_grad()
-def test_samples_of_different_size_are_answered_as_if_alone() -> None:
-    nava = model()
+def test_samples_of_different_size_are_answered_as_if_alone(still: bool) -> None:
+    nava = model(still_skip=still)
     torch.nn.init.normal_(nava.video_head.linear.weight, std=0.1)
     torch.nn.init.normal_(nava.audio_head.linear.weight, std=0.1)
     x = AV([torch.randn(4, 3, 4, 6), torch.randn(4, 2, 3, 4)], [torch.randn(7, 8), torch.randn(5, 8)])
@@ -108,11 +163,13 @@ def test_samples_of_different_size_are_answered_as_if_alone() -> None:
         assert torch.allclose(out.audio[k], alone.audio[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("still", [False, True])
 @torch.no_grad()
-def test_the_skips_are_saved_with_the_weights(tmp_path) -> None:
-    nava = model()
+def test_the_skips_are_saved_with_the_weights(tmp_path, still: bool) -> None:
+    nava = model(still_skip=still)
     nava.save_pretrained(tmp_path)
     back = NavaTransformer.from_pretrained(tmp_path)
     assert torch.equal(back.skips.video.basis, nava.skips.video.basis)
     assert back.skips.audio.fitted
+    assert (back.skips.audio.still is not None) == still
     assert not any("skip" in name for name, _ in nava.named_parameters())

@@ -54,6 +54,19 @@ def test_at_first_it_is_the_base_with_clean_sound_that_no_picture_reaches() -> N
 
 
 @torch.no_grad()
+def test_the_head_begins_anew_where_the_base_has_skips() -> None:
+    base = tiny_alive_transformer(gaussian_skip=True)
+    refiner = AliveRefinerTransformer.of(base).eval()
+    latents = AV(_latents().video, None)
+    found = refiner(latents, AV(torch.tensor([700.0]), None), _context(refiner, base, _latents().audio))
+    assert not found.video.any()
+    theirs = base.state_dict()
+    changed = {name for name, value in refiner.state_dict().items() if not torch.equal(value, theirs[name])}
+    assert changed <= {"video.head.linear.weight", "video.head.linear.bias"}
+    assert changed
+
+
+@torch.no_grad()
 def test_windows_change_what_is_seen_and_one_over_everything_does_not() -> None:
     base = tiny_alive_transformer(num_single_layers=2)
     latents, times = AV(_latents().video, None), AV(torch.tensor([500.0]), None)

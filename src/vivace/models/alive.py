@@ -59,6 +59,7 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         blank: value of each video channel where no condition is given (a black picture's latent); None is 0.
         gaussian_skip: the velocity that the latents' mean and covariance tell is added to what the towers say
             (`models.gaussian_skip`; ours).
+        still_skip: with gaussian_skip, that tells what stays the same over a clip from what does not (ours).
         estimate_gradient: whether the picture's loss reaches the audio tower through the estimated clean sound.
         trained_with: hashes of the codecs and the text encoder that it was trained with.
 
@@ -103,6 +104,7 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         audio_positions: int = 0,
         blank: tuple[float, ...] | None = None,
         gaussian_skip: bool = False,
+        still_skip: bool = False,
         estimate_gradient: bool = False,
         trained_with: dict[str, str] | None = None,
     ) -> None:
@@ -119,7 +121,7 @@ class AliveTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin
         self.audio = AudioTower(self.config, eps)
         self.exchange = Exchange(self.config, eps)
         patch = cast(Patch, tuple(patch_size))
-        self.skips = GaussianSkips(video_channels, audio_channels, patch) if gaussian_skip else None
+        self.skips = GaussianSkips(video_channels, audio_channels, patch, still_skip) if gaussian_skip else None
         self.gradient_checkpointing = False
         initialise(self.video, self.audio, self.exchange)
 

@@ -32,5 +32,6 @@ SIZES: dict[str, dict[str, Any]] = {
         "audio_positions": 128,
         # A token of sound has as many values as its tower is wide, and a token of the picture two thirds as many.
         "gaussian_skip": True,
+        "still_skip": True,
     },
 }

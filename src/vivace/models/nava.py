@@ -73,6 +73,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
             short text's, most are pads, and a small model learns to look at those alone).
         gaussian_skip: the velocity that the latents' mean and covariance tell is added to what the network says
             (`models.gaussian_skip`; ours, not in the release).
+        still_skip: with gaussian_skip, that tells what stays the same over a clip from what does not (ours).
         trained_with: hashes of the codecs and the text encoder that it was trained with.
 
     Source: NAVA §2; defaults are the released 6.3 B model.
@@ -110,6 +111,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         places: bool = False,
         hide_pads: bool = False,
         gaussian_skip: bool = False,
+        still_skip: bool = False,
         trained_with: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -147,7 +149,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         self.double_final_blocks = nn.ModuleList(double() for _ in range(num_double_final_layers))
         self.video_head = Head(dim, video_channels * math.prod(patch_size), eps)
         self.audio_head = Head(dim, audio_channels, eps)
-        self.skips = GaussianSkips(video_channels, audio_channels, patch) if gaussian_skip else None
+        self.skips = GaussianSkips(video_channels, audio_channels, patch, still_skip) if gaussian_skip else None
         self.gradient_checkpointing = False
         self.initialise_weights()
 

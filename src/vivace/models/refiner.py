@@ -188,6 +188,9 @@ class AliveRefinerTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, Attenti
     def of(cls, base: AliveTransformer, **changes: Any) -> AliveRefinerTransformer:
         """A refiner for a model, that begins with its weights.
 
+        The head of a base with Gaussian skips says only what these leave unsaid of noise, and a refiner's path begins
+        at pictures instead: from such a base it takes all but the head's last map, which begins at zero.
+
         Args:
             changes: of the configuration; fewer single-stream blocks than the base's are its first ones.
 
@@ -207,6 +210,9 @@ class AliveRefinerTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, Attenti
         if refiner.config.num_dual_layers != base.config.num_dual_layers:
             raise VivaceError(f"The base has {base.config.num_dual_layers} dual-stream blocks; give as many.")
         refiner.load_state_dict({name: theirs[name] for name in own})
+        if base.skips is not None:
+            nn.init.zeros_(refiner.video.head.linear.weight)
+            nn.init.zeros_(refiner.video.head.linear.bias)
         return refiner
 
     def encode_context(self, text: Sequence[Tensor], sound: Sound | None, times: AV[Tensor]) -> RefinerContext:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, cat
+from torch import Tensor
 
 from vivace.data.shards import ShardReader
-from vivace.models.gaussian_skip import GaussianSkips, Latents
-from vivace.pair import AV
+from vivace.models.gaussian_skip import GaussianSkips
 
 # The first samples of each folder, which have some 100,000 tokens of 128 values.
 SAMPLES = 256
@@ -27,11 +26,9 @@ def fit_skips(skips: GaussianSkips, readers: Sequence[ShardReader]) -> None:
     for reader in {reader.folder: reader for reader in readers}.values():
         for index in range(min(SAMPLES, len(reader))):
             sample = reader.get(index)
-            present = {side: sample[side][None].float() for side in ("video", "audio") if side in sample}
-            tokens = skips.tokens(AV[Latents](**present))
-            for side, rows in tokens.items():
-                if side in found:
-                    found[side].append(rows[0])
+            for side in missing:
+                if side in sample:
+                    found[side].append(skips.tokens(sample[side][None].float())[0])
     for side, skip in missing.items():
         if found[side]:  # of sound alone there are no pictures, and a later training may bring them
-            skip.fit(cat(found[side]))
+            skip.fit(found[side])
