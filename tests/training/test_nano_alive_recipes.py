@@ -61,8 +61,7 @@ def run(name: str, runs: Path, latents: Path, codecs: dict[str, Path]) -> Any:
 def test_the_recipes_run_in_their_order_and_end_in_a_model_that_makes_clips(
     latents: Path, codecs: dict[str, Path], tmp_path: Path
 ) -> None:
-    tiny_text_encoder().save_pretrained(tmp_path / "runs" / "nano-nava" / "4-captions" / "text_encoder")
-    (tmp_path / "src" / "vivace" / "nano").mkdir(parents=True)
+    tiny_text_encoder().save_pretrained(tmp_path / "src" / "vivace" / "nano" / "nano-nava" / "text_encoder")
     parts = [*PARTS, "text_encoder"]
     hashes: list[dict[str, str]] = []
     for name in RUNS:
@@ -93,11 +92,12 @@ def test_every_run_has_what_the_first_nano_model_taught(name: str) -> None:
     assert config["learned_positions"]  # each token is told where it is
     assert config["audio_positions"]
     for stage in recipe.stages:
-        assert (stage.times.kind, stage.times.shift, stage.times.std) == ("logit-normal", 6.0, 1.8)
+        assert (stage.times.kind, stage.times.std) == ("logit-normal", 1.8)
+        assert stage.times.shift >= 6
         assert stage.times.spread
         if any(task.joint for task in stage.tasks):
             assert stage.dropout.exchange == 0.1
     first = load_recipe(FOLDER / f"{RUNS[0]}.toml")
     assert isinstance(first, AliveRecipe)
-    assert first.start_text_encoder_from == Path("runs/nano-nava/4-captions")
+    assert first.start_text_encoder_from == Path("src/vivace/nano/nano-nava")
     assert list(config["text_dims"]) == [recipe.text_encoder["d_model"]]
