@@ -1,4 +1,4 @@
-"""The shipped nano-nava, end to end, as a user meets it."""
+"""The shipped models, end to end, as a user meets them."""
 
 import json
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.nano.conftest import Shipped
 
-from vivace import NavaPipeline
 from vivace.media import read_clip
 from vivace.pipelines.folder import shipped_models
 from vivace.timeline import Timeline
@@ -26,20 +26,31 @@ def vivace(*words: str | Path) -> dict[str, object]:
     return line
 
 
-def test_it_is_small_and_carries_the_record_of_its_training() -> None:
-    folder = shipped_models()["nano-nava"]
+@pytest.mark.parametrize(
+    ("name", "transformer", "parts"),
+    [
+        ("nano-nava", 26e6, ("joint", "video-codec", "audio-codec")),
+        ("nano-alive", 16e6, ("video", "audio", "together", "joint")),
+    ],
+)
+def test_it_is_small_and_carries_the_record_of_its_training(
+    name: str, transformer: float, parts: tuple[str, ...]
+) -> None:
+    folder = shipped_models()[name]
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 50e6
     assert all(path.stat().st_size < 16e6 for path in folder.rglob("*"))
-    for part in ("joint", "video-codec", "audio-codec"):
+    assert sum(path.stat().st_size for path in (folder / "transformer").iterdir()) <= transformer
+    for part in parts:
         recipe = json.loads((folder / "training" / part / "recipe.json").read_text())
         assert "seed" in recipe
         lines = (folder / "training" / part / "metrics.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] + 1 == recipe["loop"]["steps"]
 
 
-def test_a_command_makes_a_playable_clip_and_another_makes_it_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nano-nava", "nano-alive"])
+def test_a_command_makes_a_playable_clip_and_another_makes_it_again(name: str, tmp_path: Path) -> None:
     clip_path = tmp_path / "clip.mp4"
-    vivace("generate", PROMPT, "--seed", 3, "--steps", 6, "--output", clip_path)
+    vivace("generate", PROMPT, "--model", name, "--seed", 3, "--steps", 6, "--output", clip_path)
     clip = read_clip(clip_path)
     timeline = Timeline.covering(2.0)
     assert clip.frames is not None
@@ -51,7 +62,7 @@ def test_a_command_makes_a_playable_clip_and_another_makes_it_again(tmp_path: Pa
     assert records[0]["latents_sha256"] == records[1]["latents_sha256"]
 
 
-def test_what_is_asked_for_decides_what_is_made(pipeline: NavaPipeline) -> None:
+def test_what_is_asked_for_decides_what_is_made(pipeline: Shipped) -> None:
     """Same noise, different words: the sound of a drum and of a bell differ, and so do the pictures."""
     made = pipeline(["a drum is struck twice", "a bell is struck twice"], seed=[5, 5], num_inference_steps=8)
     drum, bell = np.asarray(made.audio)
@@ -65,7 +76,7 @@ def test_what_is_asked_for_decides_what_is_made(pipeline: NavaPipeline) -> None:
     assert np.abs(frames[0] - frames[1]).mean() > 5
 
 
-def test_a_clip_does_not_depend_on_its_neighbours(pipeline: NavaPipeline) -> None:
+def test_a_clip_does_not_depend_on_its_neighbours(pipeline: Shipped) -> None:
     pair = pipeline([PROMPT, "a bell rings once"], seed=[1, 2], num_inference_steps=4, output_type="latent").latents
     alone = pipeline(PROMPT, seed=1, num_inference_steps=4, output_type="latent").latents
     assert (pair.video[:1] - alone.video).abs().max() < 1e-4
@@ -73,12 +84,12 @@ def test_a_clip_does_not_depend_on_its_neighbours(pipeline: NavaPipeline) -> Non
 
 
 @pytest.mark.parametrize(("modalities", "absent"), [("video", "audio"), ("audio", "video")])
-def test_one_side_alone(pipeline: NavaPipeline, modalities: str, absent: str) -> None:
+def test_one_side_alone(pipeline: Shipped, modalities: str, absent: str) -> None:
     made = pipeline(PROMPT, seed=1, num_inference_steps=2, modalities=modalities, output_type="latent")
     assert made.latents.get(absent) is None
 
 
-def test_four_seconds_from_the_same_weights(pipeline: NavaPipeline) -> None:
+def test_four_seconds_from_the_same_weights(pipeline: Shipped) -> None:
     made = pipeline(PROMPT, seed=1, num_inference_steps=2, seconds=4.0)
     assert made.frames is not None
     assert made.frames.shape[1] == 97

@@ -1,6 +1,6 @@
-"""What the shipped nano-nava makes of what it is given: that stands as it was, and the rest goes with it.
+"""What the shipped models make of what they are given: that stands as it was, and the rest goes with it.
 
-A small model is not right every time, so that what it makes is judged over several held-out clips, beside the same
+A small model is not right every time, so that what each makes is judged over several held-out clips, beside the same
 clips in another order.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.nano.conftest import Shipped
 
-from vivace import NavaPipeline
 from vivace.conditioning.voices import Recording
 from vivace.evaluation.fidelity import psnr
 from vivace.evaluation.groups import group_items
@@ -34,16 +34,16 @@ STEPS = 10
 REACH = 0.075  # seconds between an impact and its sound
 
 
-def learned(pipeline: NavaPipeline, task: TaskName) -> None:
-    """Skips a test of what the shipped model has not learned."""
+def learned(pipeline: Shipped, task: TaskName) -> None:
+    """Skips a test of what a model has not learned."""
     if task not in pipeline.abilities.tasks:
-        pytest.skip(f"the shipped nano-nava has not learned {task} yet")
+        pytest.skip(f"{pipeline.abilities.name} has not learned {task} yet")
 
 
-def speaks(pipeline: NavaPipeline) -> None:
-    """Skips a test of speech while the shipped model has none."""
+def speaks(pipeline: Shipped) -> None:
+    """Skips a test of speech where a model has none."""
     if "says" not in pipeline.abilities.vocabulary:
-        pytest.skip("the shipped nano-nava has not learned to speak yet")
+        pytest.skip(f"{pipeline.abilities.name} has not learned to speak yet")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def talks() -> list[WorldItem]:
     return [item for item in drawn if len(item.expected["spans"]) == 1][:10]
 
 
-def made_for(pipeline: NavaPipeline, items: Sequence[WorldItem], task: TaskName) -> tuple[list[Clip], dict[str, Any]]:
+def made_for(pipeline: Shipped, items: Sequence[WorldItem], task: TaskName) -> tuple[list[Clip], dict[str, Any]]:
     """The clips of a task, and what each was given."""
     parts = [given(item, task) for item in items]
     together = {name: [part[name] for part in parts] for name in parts[0]}
@@ -85,7 +85,7 @@ def together_and_apart(found: Sequence[Clip]) -> tuple[float, float]:
     return f1(heard), f1([*heard[1:], heard[0]])
 
 
-def test_pictures_are_made_for_a_sound(pipeline: NavaPipeline, items: list[WorldItem]) -> None:
+def test_pictures_are_made_for_a_sound(pipeline: Shipped, items: list[WorldItem]) -> None:
     learned(pipeline, "a2v")
     found, parts = made_for(pipeline, items, "a2v")
     for clip, own in zip(found, parts["audio"], strict=True):
@@ -96,7 +96,7 @@ def test_pictures_are_made_for_a_sound(pipeline: NavaPipeline, items: list[World
     assert own > 1.3 * other
 
 
-def test_a_sound_is_made_for_pictures(pipeline: NavaPipeline, items: list[WorldItem]) -> None:
+def test_a_sound_is_made_for_pictures(pipeline: Shipped, items: list[WorldItem]) -> None:
     learned(pipeline, "v2a")
     found, parts = made_for(pipeline, items, "v2a")
     for clip, own in zip(found, parts["video"], strict=True):
@@ -105,9 +105,7 @@ def test_a_sound_is_made_for_pictures(pipeline: NavaPipeline, items: list[WorldI
     assert own > 1.3 * other
 
 
-def test_a_clip_begins_with_the_given_picture_and_goes_on_from_it(
-    pipeline: NavaPipeline, items: list[WorldItem]
-) -> None:
+def test_a_clip_begins_with_the_given_picture_and_goes_on_from_it(pipeline: Shipped, items: list[WorldItem]) -> None:
     learned(pipeline, "ti2av")
     found, parts = made_for(pipeline, items[:6], "ti2av")
     nearer = []
@@ -119,7 +117,7 @@ def test_a_clip_begins_with_the_given_picture_and_goes_on_from_it(
     assert all(nearer)
 
 
-def test_a_clip_goes_on_where_the_given_one_ends(pipeline: NavaPipeline, items: list[WorldItem]) -> None:
+def test_a_clip_goes_on_where_the_given_one_ends(pipeline: Shipped, items: list[WorldItem]) -> None:
     learned(pipeline, "extend")
     found, parts = made_for(pipeline, items[:6], "extend")
     for item, clip, begun in zip(items, found, parts["extend"], strict=False):
@@ -135,7 +133,7 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
     return float(((one.astype(np.float32) - other) ** 2).mean())
 
 
-def test_what_is_written_is_said(pipeline: NavaPipeline, talks: list[WorldItem]) -> None:
+def test_what_is_written_is_said(pipeline: Shipped, talks: list[WorldItem]) -> None:
     speaks(pipeline)
     asked = [item.expected["spans"][0]["words"].split() for item in talks]
     made = pipeline([item.prompt for item in talks], seed=[item.seed for item in talks], num_inference_steps=STEPS)
@@ -149,7 +147,7 @@ def test_what_is_written_is_said(pipeline: NavaPipeline, talks: list[WorldItem])
     assert own < 0.7 * other
 
 
-def test_a_voice_is_taken_on(pipeline: NavaPipeline, talks: list[WorldItem]) -> None:
+def test_a_voice_is_taken_on(pipeline: Shipped, talks: list[WorldItem]) -> None:
     """The same words and noise, a low voice and a high one."""
     speaks(pipeline)
     voices = [voice_references(item.scene)[0] for item in talks if item.scene is not None]
@@ -168,7 +166,7 @@ def fundamental(sound: np.ndarray, rate: int) -> float:
     return float(np.nanmedian(track_pitch(sound, rate).hz))
 
 
-def test_silence_is_kept(pipeline: NavaPipeline) -> None:
+def test_silence_is_kept(pipeline: Shipped) -> None:
     speaks(pipeline)
     silent = group_items("val", ["silence"], 4)
     made = pipeline([item.prompt for item in silent], seed=[1, 2, 3, 4], num_inference_steps=STEPS)
@@ -176,7 +174,7 @@ def test_silence_is_kept(pipeline: NavaPipeline) -> None:
     assert np.median(loudest) < 0.05
 
 
-def test_given_things_of_other_sizes_and_rates(pipeline: NavaPipeline, items: list[WorldItem]) -> None:
+def test_given_things_of_other_sizes_and_rates(pipeline: Shipped, items: list[WorldItem]) -> None:
     """A sound of another rate with one channel, and a picture of another shape."""
     learned(pipeline, "a2v")
     sound = given(items[0], "a2v")["audio"]
