@@ -139,7 +139,9 @@ def test_the_audio_tower_is_not_part_of_it_and_gets_no_gradient() -> None:
 
 def test_the_nano_refiner_s_own_weights_take_less_than_ten_megabytes() -> None:
     with torch.device("meta"):
-        of_the_base = dict.fromkeys(("audio_heads", "num_audio_layers", "audio_positions", "gaussian_skip"))
+        of_the_base = dict.fromkeys(
+            ("audio_heads", "num_audio_layers", "audio_positions", "gaussian_skip", "still_skip")
+        )
         config = {**SIZES["nano"], "num_single_layers": 2, **of_the_base}
         refiner = AliveRefinerTransformer(**{k: v for k, v in config.items() if v is not None})
     assert 2 * sum(x.numel() for x in refiner.parameters()) < 10_000_000  # stored in bfloat16
