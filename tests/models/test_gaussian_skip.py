@@ -112,6 +112,15 @@ def test_what_stays_and_what_moves_is_found_in_clips_of_any_length() -> None:
     assert float(without.still.sum()) < 0.02 * float(without.variance.sum())  # type: ignore[union-attr]
 
 
+def test_clips_of_one_moment_do_not_tell_what_stays() -> None:
+    skip, plain = GaussianSkip(6, stays=True), GaussianSkip(6)
+    clips = [draw(3, seed=k)[None] for k in range(100)]
+    skip.fit(clips)
+    plain.fit(clips)
+    x, times = draw(6, seed=1)[None], torch.tensor([[0.0, 0.0, 300.0, 300.0, 1000.0, 1000.0]])
+    assert torch.allclose(skip(x, times, 2), plain(x, times), atol=1e-5)
+
+
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_balance_counts_what_stays_as_one_direction(power: float) -> None:
     skip, clips = GaussianSkip(6, stays=True), torch.stack(staying(5, 3, 4000))

@@ -82,8 +82,9 @@ class GaussianSkip(nn.Module):
             changes = [((clip.double() - clip.double().mean(0)) @ basis).square().sum((0, 1)) for clip in clips]
             freedoms = sum((len(clip) - 1) * clip.shape[1] for clip in clips)
             moving = torch.stack(changes).sum(0) / max(freedoms, 1)
-            self.still.copy_((variance - moving).clamp(min=0))
-            variance = moving
+            if moving.any():  # clips of one moment do not tell what stays
+                self.still.copy_((variance - moving).clamp(min=0))
+                variance = moving
         self.variance.copy_((1 - modesty) * variance.clamp(min=0) + modesty * variance.mean())
 
     def forward(self, tokens: Tensor, timesteps: Tensor, places: int = 1) -> Tensor:
