@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from vivace.errors import VivaceError
 from vivace.timeline import as_rate
@@ -54,11 +54,12 @@ def decode_pictures(
     _check_memory(count or (total or 0) - first, room, path)
 
     pictures: list[np.ndarray] = []
+    reformatter = VideoReformatter()  # one for all pictures: its tables take longer to make than a small picture
     for end, frame in _shown(container, stream, fps, first, seek=_is_one_of(INDEXED_FORMATS, container)):
         new = (end if count is None else min(end, first + count)) - first - len(pictures)
         if new > 0:
             _check_memory(len(pictures) + new, room, path)
-            pictures += [_as_rgb(frame, Fraction(stream.sample_aspect_ratio or 1))] * new
+            pictures += [_as_rgb(frame, Fraction(stream.sample_aspect_ratio or 1), reformatter)] * new
         if count is not None and len(pictures) >= count:
             break
     promised = count if count is not None and not (up_to and total is None) else (total or first) - first
@@ -109,7 +110,7 @@ def _shown(container: Any, stream: Any, fps: Fraction, first: int, seek: bool) -
         yield max(index_of(held.pts) + 1, index_of(held.pts + (held.duration or 0))), held
 
 
-def _as_rgb(frame: Any, pixel_shape: Fraction) -> np.ndarray:
+def _as_rgb(frame: Any, pixel_shape: Fraction, reformatter: VideoReformatter) -> np.ndarray:
     """uint8 [H, W, 3]: square pixels, upright, by the frame's own colour description (or what its height implies)."""
     spaces = {
         1: Colorspace.ITU709,
@@ -120,7 +121,8 @@ def _as_rgb(frame: Any, pixel_shape: Fraction) -> np.ndarray:
     }
     guess = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
     full = frame.color_range == 2 or frame.format.name.startswith("yuvj")
-    rgb = frame.reformat(
+    rgb = reformatter.reformat(
+        frame,
         format="rgb24",
         width=max(1, round(frame.width * pixel_shape)),
         height=frame.height,

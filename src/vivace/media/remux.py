@@ -13,7 +13,7 @@ from vivace.errors import VivaceError
 from vivace.media.atomic import replacing
 from vivace.media.clip import check_frames
 from vivace.media.read import opened, picture_stream, sound_stream, time_origin
-from vivace.media.write import check_picture_size, checked_tags, video_frame, video_stream
+from vivace.media.write import check_picture_size, checked_tags, video_frames, video_stream
 
 # Codecs whose packets an MP4 holds as they are.
 IN_MP4 = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
@@ -65,8 +65,8 @@ def _write(path: Path, frames: np.ndarray, fps: Fraction, original: Any, sound: 
             copied = None if sound is None else container.add_stream_from_template(sound)
             packets = iter(()) if sound is None else _packets(original, sound)
             waiting = next(packets, None)
-            for index, picture in enumerate(frames):
-                container.mux(video.encode(video_frame(picture, index, fps)))
+            for index, frame in enumerate(video_frames(frames, fps)):
+                container.mux(video.encode(frame))
                 # Sound follows its pictures, so that a player finds both close together in the file.
                 while waiting is not None and waiting.pts * waiting.time_base <= index / fps:
                     waiting.stream = copied

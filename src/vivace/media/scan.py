@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from vivace.errors import VivaceError
 from vivace.media.decode_video import rate_of
@@ -123,6 +124,7 @@ def small_pictures(path: str | Path, side: int = 32) -> Iterator[np.ndarray]:
         stream.thread_type = "AUTO"
         fps, origin = rate_of(stream, path), stream.start_time or 0
         given = 0
+        reformatter = VideoReformatter()  # one for all: its tables take longer to make than a small picture
         held: np.ndarray | None = None
         for frame in container.decode(stream):
             if frame.pts is None or frame.is_corrupt:
@@ -134,6 +136,6 @@ def small_pictures(path: str | Path, side: int = 32) -> Iterator[np.ndarray]:
             ratio = side / min(frame.width, frame.height)
             size = {"width": max(1, round(frame.width * ratio)), "height": max(1, round(frame.height * ratio))}
             # Area means: other scalers alias a small picture's fine grain into flicker.
-            held = frame.reformat(format="rgb24", interpolation="AREA", **size).to_ndarray()
+            held = reformatter.reformat(frame, format="rgb24", interpolation="AREA", **size).to_ndarray()
         if held is not None:
             yield held

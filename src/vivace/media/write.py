@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from vivace.errors import VivaceError
 from vivace.media.atomic import replacing
@@ -64,8 +65,8 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str]) -> None:
             video = video_stream(container, clip.frames, clip.fps)
             audio = None if clip.audio is None else _audio_stream(container, clip.audio, clip.sample_rate)
             written = 0
-            for index, picture in enumerate(clip.frames):
-                container.mux(video.encode(video_frame(picture, index, clip.fps)))
+            for index, frame in enumerate(video_frames(clip.frames, clip.fps)):
+                container.mux(video.encode(frame))
                 if audio is not None and clip.audio is not None:
                     # Sound follows its pictures, so that a player finds both close together in the file.
                     last = index == len(clip.frames) - 1
@@ -108,11 +109,16 @@ def _audio_stream(container: Any, audio: np.ndarray, sample_rate: int) -> Any:
     return stream
 
 
-def video_frame(picture: np.ndarray, index: int, fps: Fraction) -> Any:
-    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-    frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
-    frame.pts, frame.time_base = index, 1 / fps
-    return frame
+def video_frames(pictures: np.ndarray, fps: Fraction) -> Iterator[Any]:
+    """Pictures uint8 [T, H, W, 3] as frames for the encoder, in order."""
+    reformatter = VideoReformatter()  # one for all: its tables take longer to make than a small picture
+    for index, picture in enumerate(pictures):
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame = reformatter.reformat(
+            rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        frame.pts, frame.time_base = index, 1 / fps
+        yield frame
 
 
 def _audio_frame(audio: np.ndarray, start: int, stop: int, sample_rate: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -80,14 +81,41 @@ def direction_mass(flow: Flow) -> np.ndarray:
 
 
 def _match(first: np.ndarray, second: np.ndarray, reach: int) -> np.ndarray:
-    """Displacement (right, down) in pixels of each block, [rows, columns, 2]; blocks overlap by half."""
-    size = 2 * reach + 1
-    shifted = np.lib.stride_tricks.sliding_window_view(np.pad(second, reach, mode="edge"), first.shape)
-    cost = _block_means((shifted - first) ** 2).reshape(size * size, -1)
+    """Displacement (right, down) in pixels of each block, [rows, columns, 2]; blocks overlap by half.
+
+    Only the rectangle that holds every block which may move is searched.
+    """
+    texture = _block_means(first**2) - _block_means(first) ** 2
+    may_move = (texture > _TEXTURE) & (_block_means((second - first) ** 2) > _GAIN)
+    vectors = np.zeros((*may_move.shape, 2))
+    if not may_move.any():
+        return vectors
+    rows, columns = (_span(may_move.any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = (
+        rows.start * STRIDE,
+        (rows.stop + 1) * STRIDE,
+        columns.start * STRIDE,
+        (columns.stop + 1) * STRIDE,
+    )
+    wanted = first[top:bottom, left:right]
+    around = np.pad(second, reach, mode="edge")[top : bottom + 2 * reach, left : right + 2 * reach]
+    shifted = np.lib.stride_tricks.sliding_window_view(around, wanted.shape)
+    vectors[rows, columns] = _nearest(_block_means((shifted - wanted) ** 2)) * may_move[rows, columns, None]
+    return vectors
+
+
+def _nearest(costs: np.ndarray) -> np.ndarray:
+    """The shift (right, down) that costs least, or none where none is surely better, [rows, columns, 2].
+
+    Args:
+        costs: of every shift, [2 reach + 1, 2 reach + 1, rows, columns].
+    """
+    size = len(costs)
+    reach = size // 2
+    cost = costs.reshape(size * size, -1)
     least = cost.min(axis=0)
     down, right = np.divmod(cost.argmin(axis=0), size)
-    texture = (_block_means(first**2) - _block_means(first) ** 2).ravel()
-    moves = (texture > _TEXTURE) & (cost[reach * size + reach] - least > _GAIN + 0.1 * least)
+    moves = cost[reach * size + reach] - least > _GAIN + 0.1 * least
     blocks = np.arange(cost.shape[1])
 
     def refined(place: np.ndarray, step: int) -> np.ndarray:
@@ -98,16 +126,21 @@ def _match(first: np.ndarray, second: np.ndarray, reach: int) -> np.ndarray:
         shift = np.where(bend > 1e-6, (before - after) / np.maximum(2.0 * bend, 1e-6), 0.0)
         return np.asarray((place - reach + np.clip(shift, -0.5, 0.5)) * moves)
 
-    rows, columns = _block_means(first).shape
-    vectors: np.ndarray = np.stack([refined(right, 1), refined(down, size)], axis=-1).reshape(rows, columns, 2)
+    vectors: np.ndarray = np.stack([refined(right, 1), refined(down, size)], axis=-1).reshape(*costs.shape[2:], 2)
     return vectors
+
+
+def _span(flags: np.ndarray) -> slice:
+    """From the first to the last that is true."""
+    found = np.flatnonzero(flags)
+    return slice(int(found[0]), int(found[-1]) + 1)
 
 
 def _block_means(values: np.ndarray) -> np.ndarray:
     """Means of the blocks of [..., H, W], [..., rows, columns]; what is left over at the edges is not looked at."""
-    *outer, height, width = values.shape
-    rows, columns = height // STRIDE, width // STRIDE
-    cells = values[..., : rows * STRIDE, : columns * STRIDE].reshape(*outer, rows, STRIDE, columns, STRIDE)
-    means = cells.mean(axis=(-3, -1))
+    rows, columns = (size // STRIDE * STRIDE for size in values.shape[-2:])
+    # By slices, which take a tenth of the time of a mean over two short axes.
+    of_rows = reduce(np.add, (values[..., n:rows:STRIDE, :columns] for n in range(STRIDE)))
+    means = reduce(np.add, (of_rows[..., n::STRIDE] for n in range(STRIDE))) / STRIDE**2
     blocks: np.ndarray = (means[..., :-1, :-1] + means[..., 1:, :-1] + means[..., :-1, 1:] + means[..., 1:, 1:]) / 4.0
     return blocks
