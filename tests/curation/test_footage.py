@@ -88,7 +88,7 @@ def test_every_file_and_clip_is_accounted_for(curated: tuple[Path, dict[str, Any
     for stage in stages:
         assert stage["entered"] == stage["kept"] + sum(stage["rejected"].values()), stage
     shots = sum(len(entry["shots"]) for entry in truth.values())
-    assert by_name["duplicates"]["entered"] == shots
+    assert by_name["picture"]["entered"] == shots
     assert by_name["duplicates"]["rejected"] == {"duplicate": len(truth["00000.mp4"]["shots"])}
     assert "last run: done" in asked("status", str(folder / "out"))
 

@@ -70,7 +70,7 @@ def test_bounds_and_what_only_decides_leave_the_key_of_measurements() -> None:
 
 def test_a_whole_recipe_has_its_stages_in_order() -> None:
     planned = check_recipe(recipe(), "r").planned()
-    assert [stage.name for stage in planned[:3]] == ["ingest", "split", "duplicates"]
+    assert [stage.name for stage in planned[:3]] == ["ingest", "split", "picture"]
     assert [stage.name for stage in planned if stage.over_set] == ["duplicates", "clarity", "balance", "pairs"]
     without = check_recipe(recipe(pairs={"use": False}), "r").planned()
     assert [stage.name for stage in without] == [stage.name for stage in planned if stage.name != "pairs"]

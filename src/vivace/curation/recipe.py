@@ -100,10 +100,11 @@ class CurationRecipe(BaseModel):
         stages: list[Stage] = [
             Ingest(self.ingest),
             Split(self.split),
-            Duplicates(self.duplicates),
             Picture(self.picture),
             Sound(self.sound),
             Coherence(self.coherence),
+            # After quality, so that a sound copy does not fall to a larger faulty one; before what costs most.
+            Duplicates(self.duplicates),
             Speech(self.speech),
             Captions(self.captions),
             Subjects(self.subjects),

@@ -33,7 +33,7 @@ class PictureSettings(StageSettings):
         "flat": Bound(column="picture.contrast", least=30.0),
         "blurred": Bound(column="picture.sharpness", least=0.35),
         # A picture that is thrown about changes its brightness too.
-        "hectic": Bound(column="picture.motion", most=1.0),
+        "hectic": Bound(column="picture.motion", most=0.7),
         "flickering": Bound(column="picture.flicker", most=3.0),
     }
 

@@ -14,10 +14,10 @@ class SoundSettings(StageSettings):
 
     DEFAULT_BOUNDS: ClassVar = {
         "silent": Bound(column="sound.loudest", least=-45.0),
-        "clipped": Bound(column="sound.flat_tops", most=8.0),
+        "clipped": Bound(column="sound.flat_tops", most=1.0),
         "dull": Bound(column="sound.band_limit", least=5000.0),
         "too_loud": Bound(column="sound.true_peak", most=3.0),
-        "music": Bound(column="sound.tonal", most=0.5),
+        "music": Bound(column="sound.tonal", most=0.65),
         # After music, whose held notes leave as little between loud and quiet as noise does.
         "hissing": Bound(column="sound.span", least=12.0),
     }
