@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vivace.data.prefetch import Prefetch
 from vivace.evaluation.words import word_errors
-from vivace.perception.words import FRAME, WordRecogniser, hear_words, word_features
+from vivace.perception.words import EDGE, FRAME, WordRecogniser, hear_words, word_features
 from vivace.timeline import Timeline
 from vivace.training.listener_files import save_listener
 from vivace.training.loop import LoopSettings, train
@@ -28,7 +28,6 @@ from vivace.world import render_audio, sample_scene, variety_audio
 from vivace.world.phones import WORDS
 
 RATE = 16000
-LEAD = 0.03  # seconds that a word's first and last frames stay unnamed, which parts a word from its repetition
 
 
 class RecogniserRecipe(BaseModel):
@@ -171,11 +170,12 @@ class RecogniserObjective:
 
 
 def frame_classes(words: Sequence[SaidWord], frames: int, classes: dict[str, int]) -> np.ndarray:
-    """The class of every frame, 0 outside of words and 30 ms from their edges, int64 [frames]."""
+    """The class of every frame, int64 [frames]; 0 outside of words and at their edges, which parts a word from its
+    repetition."""
     times = np.arange(frames) * FRAME
     named = np.zeros(frames, dtype=np.int64)
     for word in words:
-        named[(times >= word.start + LEAD) & (times <= word.end - LEAD)] = classes[word.word]
+        named[(times >= word.start + EDGE) & (times <= word.end - EDGE)] = classes[word.word]
     return named
 
 
