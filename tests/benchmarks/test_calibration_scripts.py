@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from benchmarks.calibrate_measures import FAULTS, MATERIAL, Kept, items_of, measured, metrics_for, rows_of
 from benchmarks.calibrate_measures import markdown as report_of_measures
-from benchmarks.detector_table import SOUNDS, Tally, degraded_sound
-from benchmarks.detector_table import markdown as report_of_detectors
+from benchmarks.detector_table.__main__ import markdown as report_of_detectors
+from benchmarks.detector_table.conditions import SOUNDS, degraded_sound
+from benchmarks.detector_table.tally import Tally, Values
 
 from vivace.evaluation.calibration import FLOOR, SHIFTS, SILENCE, STILL, TRUTH, shift_name
 from vivace.evaluation.metric import ItemMetric
@@ -33,6 +34,16 @@ def test_stretches_are_counted_step_by_step() -> None:
     assert (tally.row()["precision"], tally.row()["recall"]) == (0.5, 0.5)
 
 
+def test_amounts_are_compared_with_what_was_put_in() -> None:
+    values = Values("Hz")
+    for true, found in ((100.0, 110.0), (200.0, 190.0), (300.0, 330.0), (400.0, None)):
+        values.add(true, found)
+    row = values.row()
+    assert (row["bias"], row["mae"]) == (pytest.approx(10.0), pytest.approx(50 / 3))
+    assert (row["rank_correlation"], row["values"], row["missing"]) == (pytest.approx(1.0), 3, 1)
+    assert Values("").row()["bias"] is None
+
+
 def test_noise_has_the_strength_that_its_name_says() -> None:
     tone = np.sin(np.arange(32000) * 0.1)[None].astype(np.float32) * 0.1
     for condition, ratio in (("20 dB noise", 20.0), ("6 dB noise", 6.0)):
@@ -49,9 +60,13 @@ def test_the_table_says_what_there_is() -> None:
         "detector": "cuts",
         "condition": "dark",
         "clips": 4,
+        "kind": "events",
         **Tally(3, 4, 3, [1.0, -2.0, 4.0]).row(),
     }
-    text = report_of_detectors([row, {**row, **Tally().row()}], "python benchmarks/detector_table.py --clips 4")
+    values = Values("LU", [1.0, 2.0, 3.0], [1.5, 2.5, 3.5])
+    amount: dict[str, Any] = {"detector": "loudness", "condition": "quiet", "kind": "values", **values.row()}
+    text = report_of_detectors([row, amount, {**row, **Tally().row()}], "python -m benchmarks.detector_table --clips 4")
+    assert "| loudness | quiet | LU | 0.500 | 0.500 | 1.00 | 3 | 0 |" in text
     assert "| cuts | dark | 0.750 | 1.000 | 3 | 4 | 1.0 | 2.3 | 4 |" in text
     assert "| cuts | dark | - | - | 0 | 0 | - | - | 4 |" in text
     assert "| sound onsets | drum | 1.000 | 1.000 |" in text  # of the calibration that the thresholds come from
