@@ -39,6 +39,20 @@ def test_world_benchmark_of_a_model_folder(
     assert "another run" in capsys.readouterr().err
 
 
+def test_a_first_look_makes_few_clips_and_names_the_page_to_open(
+    long_reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vivace.cli.world_benchmark.QUICK", 2)
+    assert main(["evaluate", "world", "--model", str(long_reader), "--seconds", "1", "--steps", "1", "--quick"]) == 0
+    folder = Path("results") / f"{long_reader.name}-val-quick"
+    assert f"{folder}/report.html" in capsys.readouterr().out.replace("\n", "")
+    assert "<html" in (folder / "report.html").read_text()
+    items = [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
+    assert len([item for item in items if item["condition"] == "model"]) == 2
+    assert {item["group"] for item in items} == {"seen", "unseen"}
+
+
 def test_weights_measure_the_models_clips_and_the_true_ones(
     long_reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from vivace.media import Clip
     from vivace.pipelines.capabilities import TaskName
     from vivace.pipelines.clip_pipeline import ClipPipeline
+
+QUICK = 16  # prompts
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ class WorldAsked:
             help="Weights of published metrics that you have, for the model's and the true clips; repeat. Keeps clips.",
         ),
     ] = None
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first look in minutes: 16 held-out prompts, and none of the others.")
+    ] = False
     as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")] = False
 
 
@@ -76,6 +81,9 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
     from vivace.evaluation.prompts import check_request
     from vivace.evaluation.world import evaluate_world
 
+    command = shlex.join(["vivace", "evaluate", "world", *words_of(asked)])
+    if asked.quick:
+        asked = replace(asked, count=QUICK, compare_alignment=False, hand=False, camera=False, more=False)
     check_request(asked.split, asked.count)  # before a model is loaded
     check_groups(asked.group or ())
     task, guides, published = _task(asked.task), dict(parse_guides(asked.guide or ())), _published(asked)
@@ -94,8 +102,13 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
         "preset": plan.preset.model_dump(mode="json"),
     }
     run = Run(asked.model, model_hash, asked.split, told | ({} if task == "t2av" else {"task": task}))
-    name = f"{Path(asked.model).name}-{asked.split}{'' if task == 't2av' else f'-{task}'}"
-    folder = asked.output or Path("results") / name
+    parts = [
+        Path(asked.model).name,
+        asked.split,
+        *([] if task == "t2av" else [task]),
+        *(["quick"] if asked.quick else []),
+    ]
+    folder = asked.output or Path("results") / "-".join(parts)
     codecs = pipeline.vae, pipeline.audio_vae, pipeline.vocoder
     with bars(asked.as_json) as progress:
         summary = evaluate_world(
@@ -109,7 +122,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
             progress=progress,
             clips=KeptClips(folder) if asked.keep_clips or published is not None else None,
             published=published,
-            command=shlex.join(["vivace", "evaluate", "world", *words_of(asked)]),
+            command=command,
         )
     return folder, summary
 
