@@ -22,9 +22,9 @@ from vivace.curation.engine import Engine
 from vivace.curation.footage_files import TRUTH, write_footage
 from vivace.curation.funnel import KeptClips
 from vivace.curation.ledger import Ledger
-from vivace.curation.local import cores
-from vivace.curation.recipe import EXECUTORS, CurationRecipe, check_recipe
-from vivace.curation.shards import ShardSettings, prepare, write_shards
+from vivace.curation.recipe import CurationRecipe, check_recipe
+from vivace.curation.shard_writing import write_shards
+from vivace.curation.shards import ShardSettings, prepare
 from vivace.curation.sources import clips_of
 from vivace.training.workers import available_workers, ordered_map
 
@@ -147,12 +147,12 @@ def curate(folder: Path, name: str, settings: SetSettings, check: Callable[[], N
     recipe = recipe_of(folder, name, settings)
     chosen = recipe.executor
     with Ledger(recipe.output) as ledger:
-        number = ledger.begin_run(time.time(), name, chosen.workers or cores())
+        number = ledger.begin_run(time.time(), name, chosen.workers_at_hand())
         ledger.add_files(clips_of(recipe.input))
         Engine(
             ledger,
             recipe.planned(),
-            EXECUTORS[chosen.kind],
+            chosen.executor(),
             chosen.workers,
             chosen.limits,
             chosen.attempts,

@@ -120,3 +120,12 @@ def test_unclosed_marks_end_where_the_next_begins() -> None:
 def test_nonsense_is_not_taken_for_a_caption(answer: str) -> None:
     with pytest.raises(CaptionError):
         repaired(answer)
+
+
+@pytest.mark.parametrize("tags", [("<w>", "</w>"), ("< W >", "</ W >"), ("<s>", "<e>")])
+def test_marks_in_other_letters_are_no_plain_text(tags: tuple[str, str]) -> None:
+    """What only looks like plain text would lose its speech without a word."""
+    answer = f"Subjects: none\nVisual: a wall\nNarration: someone says {tags[0]}two blue{tags[1]}"
+    with pytest.raises(CaptionError):
+        parse(answer)
+    assert "<W>two blue</W>" in repaired(answer).to_text()

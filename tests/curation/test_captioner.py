@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,9 +16,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.curation.spoken import Unspoken
 
 from vivace.curation.captioner import SUFFIX, Endpoint, UnavailableError
+from vivace.curation.chain import Job, Step, walk
 from vivace.curation.clip import Clip, Rejected
+from vivace.curation.engine import Engine, Executor
+from vivace.curation.funnel import passages
+from vivace.curation.guard import Limits
+from vivace.curation.ledger import Ledger
+from vivace.curation.ledger_reader import FILE, LedgerReader
+from vivace.curation.local import run_local
+from vivace.curation.recipe import check_recipe
+from vivace.curation.stage import Stage, plan
 from vivace.curation.stages.captions import Captions, CaptionSettings
 from vivace.errors import VivaceError
 from vivace.media import Clip as Material
@@ -32,6 +46,7 @@ class Server(ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.place = ""
+        self.manner = ""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,12 +57,33 @@ class Handler(BaseHTTPRequestHandler):
         self.server.headers.append(dict(self.headers))
         code, text = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
         body = text.encode()
+        if self.server.manner == "hangs":
+            time.sleep(5)
+            self.close_connection = True
+            return
         self.send_response(code)
         self.send_header("Content-Length", str(len(body)))
         if code == 307:
             self.send_header("Location", self.server.place)
-        self.end_headers()
-        self.wfile.write(body)
+        match self.server.manner:
+            case "drips":
+                self.end_headers()
+                self.drip(body)
+            case "drips headers":
+                self.flush_headers()
+                self.drip(b"X-More: " + b"x" * 400)
+            case "closes":
+                self.end_headers()
+                self.wfile.write(body[: len(body) // 2])
+            case _:
+                self.end_headers()
+                self.wfile.write(body)
+
+    def drip(self, content: bytes) -> None:
+        with suppress(OSError):  # whoever asked has given up
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.1)
 
     def log_message(self, *_: Any) -> None:
         return None
@@ -111,6 +147,72 @@ def test_an_endpoint_that_stays_away_is_an_error_that_comes_again(server: Server
     server.answers = [(401, "")]
     with pytest.raises(VivaceError, match="refuses"):
         stage(server).measure(clip)
+
+
+@pytest.mark.parametrize("manner", ["hangs", "drips", "closes", "is not there"])
+def test_an_endpoint_that_fails_is_asked_again_within_bounds(server: Server, clip: Clip, manner: str) -> None:
+    server.answers, server.manner = [(200, completion(GOOD))], manner
+    captions = stage(server, timeout=0.5, attempts=2)
+    with socket.socket() as silent:  # bound, and nobody listens
+        silent.bind(("127.0.0.1", 0))
+        if manner == "is not there":
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+            captions = Captions(captions.settings.model_copy(update={"backend": url}))
+        began = time.monotonic()
+        with pytest.raises(UnavailableError, match="in 2 attempts"):
+            captions.measure(clip)
+    assert time.monotonic() - began < 5
+    assert len(server.asked) == (0 if manner == "is not there" else 2)
+
+
+@pytest.mark.parametrize(
+    ("manner", "said", "asked"),
+    [
+        # All attempts together take longer than the worker may be silent.
+        ("hangs", "in 2 attempts", 2),
+        # No attempt ends by itself then: it costs the worker.
+        ("drips headers", "no sign of life", 1),
+    ],
+)
+def test_a_clip_without_an_answer_is_counted_and_not_lost(
+    server: Server, clip: Clip, tmp_path: Path, manner: str, said: str, asked: int
+) -> None:
+    server.answers, server.manner = [(200, completion(GOOD))], manner
+    captions = stage(server, timeout=2.5, attempts=2)
+    run(tmp_path / "out", clip, captions, run_local)
+    assert len(server.asked) == asked
+    with LedgerReader(tmp_path / "out") as ledger:
+        assert (passages(ledger)[1].entered, passages(ledger)[1].aside) == (1, 1)
+    with sqlite3.connect(tmp_path / "out" / FILE) as connection:
+        assert said in connection.execute("SELECT error FROM failures").fetchone()[0]
+    server.manner = ""
+    with Ledger(tmp_path / "out") as again:
+        assert again.release() == 1
+    run(tmp_path / "out", clip, captions, here)
+    with LedgerReader(tmp_path / "out") as ledger:
+        assert passages(ledger)[1].kept == 1
+
+
+def run(folder: Path, clip: Clip, captions: Captions, executor: Executor) -> None:
+    """As `vivace curate run` does, with a worker that may be silent for 4 s."""
+    with Ledger(folder) as ledger:
+        ledger.add_files([Clip.of_file(Path(clip.path))])
+        limits = Limits(seconds=4.0, memory_gib=2.0)
+        Engine(ledger, plan([Unspoken(), captions]), executor, workers=1, limits=limits, attempts=1).run()
+
+
+def here(
+    stages: Sequence[Stage], jobs: Iterable[Job], limits: Limits, workers: int
+) -> Iterator[tuple[Job, list[Step]]]:
+    return ((job, list(walk(stages, job))) for job in jobs)
+
+
+def test_a_timeout_that_the_limit_does_not_leave_is_refused() -> None:
+    table = {"output": "out", "input": {"folder": "in"}, "executor": {"limits": {"seconds": 60}}}
+    captions = {"backend": "http://localhost:1/v1", "model": "m"}
+    with pytest.raises(VivaceError, match=r"raise the limit to 75 s, or lower the timeout"):
+        check_recipe({**table, "captions": captions}, "r.toml")
+    check_recipe({**table, "captions": {**captions, "timeout": 48}}, "r.toml")
 
 
 def test_an_answer_that_was_cut_off_is_rejected(server: Server, clip: Clip) -> None:

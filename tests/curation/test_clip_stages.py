@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +26,7 @@ from vivace.curation.stages.speech import sentences_of
 from vivace.curation.stages.split import Seams, Split, SplitSettings, find_seams, shots
 from vivace.curation.stages.subjects import assign, spans_of, vote
 from vivace.media import Clip as Material
-from vivace.media import write_clip
+from vivace.media import read_clip, write_clip
 from vivace.world.footage_faults import faulty_picture, faulty_sound
 
 RATE, FPS, SIZE = 16000, 24, 96
@@ -77,6 +78,22 @@ def sound_clip(save: Callable[..., Clip]) -> Clip:
     return save(moving(60), knocks(2.5))
 
 
+def test_no_two_decoded_clips_are_held(sound_clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vivace.curation import clip as module
+
+    first = weakref.ref(sound_clip.part(0.0, 1.0).material())
+    assert sound_clip.part(0.0, 1.0).material() is first()
+    left: list[object] = []
+
+    def reading(*asked: Any, **more: Any) -> Material:
+        left.append(first())
+        return read_clip(*asked, **more)
+
+    monkeypatch.setattr(module, "read_clip", reading)
+    sound_clip.part(1.0, 1.0).material()
+    assert left == [None]
+
+
 def reason(stage: Stage, clip: Clip) -> str:
     found = apply(stage, clip)
     return found.reason if isinstance(found, Rejected) else ""
@@ -119,8 +136,8 @@ def test_a_file_that_changes_while_it_is_read_is_tried_again(
     shutil.copy(sound_clip.path, path)
     whole = ingest.scan
 
-    def grow(name: Path) -> Any:
-        found = whole(name)
+    def grow(name: Path, *more: Any) -> Any:
+        found = whole(name, *more)
         with path.open("ab") as file:
             file.write(b"\0" * 8)
         return found
@@ -136,7 +153,7 @@ def test_a_file_that_changes_while_it_is_read_is_tried_again(
 def test_a_file_is_split_at_cuts_and_black(save: Callable[..., Clip]) -> None:
     black = np.zeros((24, SIZE, SIZE, 3), np.uint8)
     frames = np.concatenate([moving(60, 0), moving(72, 5), black, moving(60, 9), moving(24, 11)])
-    clip = save(frames, knocks(10.0)).with_columns("ingest", fps=24.0)
+    clip = save(frames, knocks(10.0)).with_columns("ingest", fps=24.0, frames=len(frames))
     found = apply(Split(SplitSettings.model_validate({})), clip)
     assert isinstance(found, Clip)
     assert found["split.cuts"][0] == pytest.approx(2.5, abs=0.05)

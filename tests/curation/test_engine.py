@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -198,18 +200,57 @@ def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:
     assert list(verdicts(tmp_path / "out", [Length()], "length").values()) == [""]
 
 
-def whole_run(source: Path, out: Path) -> None:
-    stages = [Length(LengthSettings(pause=0.01)), Double(), First()]
-    curate(out, [Clip.of_file(path) for path in sorted(source.iterdir())], stages, run_local, workers=2)
+SLOW = LengthSettings(pause=0.01)
+
+
+def whole_run(source: Path, out: Path, attempts: int = 2) -> None:
+    clips = [Clip.of_file(path) for path in sorted(source.iterdir())]
+    curate(out, clips, [Length(SLOW), Double(), First()], run_local, workers=2, attempts=attempts)
+
+
+WHOLE_RUN = (
+    "import sys; from pathlib import Path; from tests.curation.test_engine import whole_run; "
+    "whole_run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+def workers_of(run: int) -> list[int]:
+    """The guarded processes of a run: children of the clean process from which they are forked."""
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    return [child for child, parent in parents.items() if parents.get(parent) == run]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+def test_workers_killed_again_and_again_cost_no_clip(tmp_path: Path) -> None:
+    clips = files(tmp_path / "in", [("abcdefg" * 9)[: 1 + n % 40] for n in range(150)])
+    curate(tmp_path / "straight", clips, [Length(SLOW), Double(), First()], Here())
+    # However they fall on the clips, none has as many attempts taken as would set it aside.
+    most, kills, rng = 8, 0, random.Random(1)
+    process = subprocess.Popen([sys.executable, "-c", WHOLE_RUN, str(tmp_path / "in"), str(tmp_path / "out"), "9"])
+    while process.poll() is None:
+        time.sleep(rng.uniform(0.02, 0.2))
+        found = workers_of(process.pid)
+        if kills < most and found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(found), signal.SIGKILL)
+                kills += 1
+        if measured(tmp_path / "out") >= 0:
+            attempts = [int(str(row[2])) for row in rows(tmp_path / "out", "failures")]
+            assert sum(attempts) <= kills
+    assert process.returncode == 0
+    assert kills > 2
+    for table in ("verdicts", "measured", "failures"):
+        assert rows(tmp_path / "out", table) == rows(tmp_path / "straight", table)
 
 
 def test_killed_again_and_again_it_ends_as_if_it_never_was(tmp_path: Path) -> None:
     clips = files(tmp_path / "in", [("abcdefg" * 9)[: 1 + n % 40] for n in range(120)])
-    curate(tmp_path / "straight", clips, [Length(LengthSettings(pause=0.01)), Double(), First()], Here())
+    curate(tmp_path / "straight", clips, [Length(SLOW), Double(), First()], Here())
     # A process of its own: one forked from this would inherit what earlier tests left in it.
-    code = "import sys; from pathlib import Path; from tests.curation.test_engine import whole_run; "
-    code += "whole_run(*map(Path, sys.argv[1:]))"
-    command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "out")]
+    command = [sys.executable, "-c", WHOLE_RUN, str(tmp_path / "in"), str(tmp_path / "out"), "2"]
     rng, kept, kills = random.Random(0), 0, 0
     while True:
         process = subprocess.Popen(command)

@@ -15,7 +15,8 @@ from tests.curation.test_shards import CAPTION, clip_of
 from vivace.cli.main import main
 from vivace.curation.exchange import ROWS, export_nava, export_webdataset, unpack
 from vivace.curation.nava_rows import from_nava_row, to_nava_row
-from vivace.curation.shards import ShardSettings, write_shards
+from vivace.curation.shard_writing import write_shards
+from vivace.curation.shards import ShardSettings
 from vivace.curation.sources import InputSettings, clips_of
 from vivace.data.shards import ShardHeader, ShardReader, ShardWriter
 from vivace.errors import VivaceError
@@ -119,13 +120,18 @@ def test_hostile_archives_write_nowhere_else(tmp_path: Path) -> None:
         link,
         ("only.txt", b"no video"),
         ("d.webm", b"three"),
-        ("d.json", json.dumps({"text": "a dog", "license": "MIT", "url": "https://example.org/d"}).encode()),
+        # What is called speech there is no times of it.
+        (
+            "d.json",
+            json.dumps({"text": "a dog", "license": "MIT", "url": "https://example.org/d", "speech": 1}).encode(),
+        ),
     )
     assert unpack([path], tmp_path / "in" / "deep") == {"clips": 3, "left_out": 2}
     assert not (tmp_path / "out.mp4").exists()
     rows = [json.loads(line) for line in (tmp_path / "in" / "deep" / ROWS).read_text().splitlines()]
     assert [row.get("caption") for row in rows] == ["a cat", None, "a dog"]
     assert rows[2] == {**rows[2], "licence": "MIT", "source": "https://example.org/d"}
+    assert "speech" not in rows[2]
     assert [(tmp_path / "in" / "deep" / row["path"]).read_bytes() for row in rows] == [b"one", b"two", b"three"]
     assert len(list((tmp_path / "in").rglob("*.*"))) == 4
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import tomllib
 import wave
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,13 +21,18 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.curation.test_engine import measured, rows, workers_of
 from tests.training.small import joint_data
 from typer.testing import CliRunner
 
 from vivace.cli.main import build, main
 from vivace.curation.caption import parse
+from vivace.curation.clip import Clip
 from vivace.curation.footage_files import TRUTH, write_footage
+from vivace.curation.guard import Limits
+from vivace.curation.sheet import write_sheet
 from vivace.data.shards import ShardReader
+from vivace.errors import VivaceError
 from vivace.world.footage import FAULTS, make_footage
 
 RECIPE = """
@@ -137,6 +150,59 @@ def test_explain_tells_why(curated: tuple[Path, dict[str, Any]], tmp_path: Path)
     assert sheet.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_of_what_cannot_be_decoded_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "waits.mp4")  # whoever opens it waits for a writer for ever
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 99)
+    for name in ("waits.mp4", "broken.mp4"):
+        clip = Clip.of_file(tmp_path / name)
+        with pytest.raises(VivaceError, match=f"Clip '{clip.id}' cannot be shown"):
+            write_sheet(clip, tmp_path / "why.png", Limits(seconds=2.0))
+    assert not (tmp_path / "why.png").exists()
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """All that the shards hold."""
+    found: dict[str, Any] = {}
+    for part in ("train", "validation"):
+        reader = ShardReader(folder / "shards" / part)
+        reader.verify()
+        found[part] = [(row, {name: t.numpy().tobytes() for name, t in tensors.items()}) for row, tensors in reader]
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+def test_runs_and_workers_that_are_killed_end_in_the_same_ledger_and_shards(
+    curated: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, _ = curated
+    straight, out = folder / "out", tmp_path / "out"
+    text = (folder / "recipe.toml").read_text().replace(f'output = "{straight}"', f'output = "{out}"')
+    assert str(out) in text
+    # However the kills fall on the clips, none has as many attempts taken as would set it aside.
+    (tmp_path / "recipe.toml").write_text(text.replace("[executor]", "[executor]\nattempts = 9"))
+    code = "import sys; from vivace.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "curate", "run", str(tmp_path / "recipe.toml"), "--json"]
+    whole, rng, kills = len(rows(straight, "measured")), random.Random(2), 0
+    for goal in (whole // 3, whole - 1, None):  # in the midst, when shards are being written, and to the end
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while process.poll() is None and (goal is None or measured(out) < goal):
+            time.sleep(rng.uniform(0.02, 0.3))
+            found = workers_of(process.pid)
+            if found and kills < 8 and rng.random() < 0.2:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(rng.choice(found), signal.SIGKILL)
+                    kills += 1
+        if goal is not None:
+            process.kill()
+        assert process.wait() in (0, -signal.SIGKILL)
+    assert process.returncode == 0
+    assert kills
+    for table in ("verdicts", "measured", "failures"):
+        assert rows(out, table) == rows(straight, table)
+    assert stored(out) == stored(straight)
+    assert asked("status", str(out), "--json")["failed"] == []
+
+
 def test_a_changed_bound_is_foreseen(curated: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     changed = tmp_path / "changed.toml"
     text = (curated[0] / "recipe.toml").read_text()
@@ -252,6 +318,45 @@ def test_training_starts_from_the_shards(
     recipe["loop"]["validate_every"] = 2
     trained(tmp_path / "joint.toml", recipe)
     lines = [json.loads(line) for line in (tmp_path / "joint" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+
+
+RECIPES = Path(__file__).parents[2] / "recipes" / "curation"
+
+
+def test_the_recipes_lead_from_a_folder_to_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_footage(tmp_path / "raw", 3, seed=3, shots=2, size=64, faulty=0.0, file_faults=False)
+    curate, train = (tomllib.loads((RECIPES / f"{name}.toml").read_text()) for name in ("curate", "train"))
+    curate["executor"] = {"workers": 1}
+    curate["shards"] |= {"sizes": [[64, 64]], "seconds": [1.0]}
+    for name in ("picture", "sound", "coherence", "duplicates", "clarity", "balance", "pairs"):
+        curate[name] = {"use": False}  # what they do is tried above
+    train["transformer"] |= {"dim": 32, "ffn_dim": 64, "freq_dim": 32, "num_double_layers": 1, "num_single_layers": 1}
+    train["stages"][0] |= {"steps": 2, "sources": [train["stages"][0]["sources"][0] | {"batch": 2}]}
+    train["validation"] |= {"clips": 2, "batch": 2}
+    train["loop"] |= {
+        "steps": 2,
+        "warmup_steps": 0,
+        "decay_steps": 0,
+        "log_every": 1,
+        "validate_every": 2,
+        "threads": 1,
+    }
+    (tmp_path / "src").symlink_to(RECIPES.parents[1] / "src")
+    for name, values in (("curate", curate), ("train", train)):
+        (tmp_path / f"{name}.toml").write_text("".join(f"{key} = {toml(value)}\n" for key, value in values.items()))
+    monkeypatch.chdir(tmp_path)  # the recipes' folders are relative to where the commands run
+    assert main(["curate", "run", "curate.toml"]) == 0
+    for part in ("train", "validation"):
+        captions = ShardReader(tmp_path / "runs" / "curation" / "curated" / "shards" / part, "latents").column(
+            "caption"
+        )
+        assert captions
+        assert max(len(caption.encode()) for caption in captions) < train["transformer"]["text_len"]
+    assert main(["train", "train.toml", "--run", "run"]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == 2
     assert np.isfinite(losses).all()

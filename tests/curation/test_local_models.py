@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,9 +32,10 @@ from vivace.curation.caption_folder import FolderCaptioner
 from vivace.curation.captioner import UnfinishedError
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.recipe import check_recipe
+from vivace.curation.stage import apply
 from vivace.curation.stages.captions import Captions, CaptionSettings
 from vivace.curation.stages.speech import Speech, SpeechSettings
-from vivace.curation.whisper import whisper_segments
+from vivace.curation.whisper import _edges, whisper_words
 from vivace.errors import VivaceError
 from vivace.media import Clip as Material
 from vivace.media import write_clip
@@ -150,7 +153,7 @@ def test_folders_without_a_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VivaceError, match="no captioner that loads"):
         FolderCaptioner(tmp_path, 1, False, 1)
     with pytest.raises(VivaceError, match="no Whisper model"):
-        whisper_segments(str(tmp_path), np.zeros((1, 16000), np.float32), 16000)
+        whisper_words(str(tmp_path), np.zeros((1, 16000), np.float32), 16000)
     for table in ({"captions": {"backend": "none"}}, {"speech": {"recogniser": "none"}}):
         with pytest.raises(VivaceError, match="is neither"):
             check_recipe({"output": "out", "input": {"folder": "in"}, **table}, "r.toml")
@@ -204,7 +207,7 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_whisper_gives_times_inside_the_clip_and_a_confidence(whisper: Path) -> None:
     sound = 0.1 * np.random.default_rng(0).standard_normal((2, 40000)).astype(np.float32)
-    language, segments = whisper_segments(str(whisper), sound, 16000)
+    language, segments = whisper_words(str(whisper), sound, 16000)
     assert segments
     assert language in ("en", "de")
     for segment in segments:
@@ -213,9 +216,45 @@ def test_whisper_gives_times_inside_the_clip_and_a_confidence(whisper: Path) -> 
         assert segment["word"].strip() == segment["word"] != ""
     # What lies beyond the model's window is heard too.
     long = np.pad(sound, ((0, 0), (30 * 16000, 0)))
-    _, later = whisper_segments(str(whisper), long, 16000)
+    _, later = whisper_words(str(whisper), long, 16000)
     assert max(segment["end"] for segment in later) > 30
     assert all(0 <= segment["start"] < segment["end"] <= 32.5 for segment in later)
+
+
+def test_words_have_times_of_their_own_where_heads_align_them(
+    whisper: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    plain, aligned = (tmp_path_factory.mktemp(name) for name in ("plain", "aligned"))
+    settings = json.loads((whisper / "generation_config.json").read_text())
+    tokenizer = WhisperProcessor.from_pretrained(whisper).tokenizer
+    # Nothing but short words and the times 0 and 2 s, so that a stretch of the random model's holds several words.
+    kept = {*tokenizer.convert_tokens_to_ids(["Ġ", "a", "b", "<|0.00|>", "<|2.00|>"]), settings["eos_token_id"]}
+    settings["suppress_tokens"] = sorted(set(range(len(tokenizer))) - kept)
+    for folder, heads in ((plain, {}), (aligned, {"alignment_heads": [[0, 0], [0, 1]]})):
+        shutil.copytree(whisper, folder, dirs_exist_ok=True)
+        (folder / "generation_config.json").write_text(json.dumps({**settings, **heads}))
+    parted = 0
+    for seed in range(4):
+        sound = 0.1 * np.random.default_rng(seed).standard_normal((1, 48000)).astype(np.float32)
+        stretches = whisper_words(str(plain), sound, 16000)[1]
+        words = whisper_words(str(aligned), sound, 16000)[1]
+        assert max(len(stretch["word"].split()) for stretch in stretches) > 1
+        for stretch in stretches:
+            mine = [words.pop(0) for _ in stretch["word"].split()]
+            assert [word["word"] for word in mine] == stretch["word"].split()
+            starts = [word["start"] for word in mine]
+            assert starts == sorted(starts)
+            assert all(stretch["start"] <= word["start"] < word["end"] <= stretch["end"] for word in mine)
+            sure = [word["confidence"] for word in mine]
+            assert 0 < min(sure) - 1e-5 < stretch["confidence"] < max(sure) + 1e-5 < 1
+            parted += len({(word["start"], word["end"]) for word in mine}) - 1
+        assert not words
+    assert parted > 0
+
+
+def test_words_are_parted_by_spaces_or_where_none_are_written_by_marks() -> None:
+    assert _edges(["", " two", " bl", "ue", ".", ""]) == [0, 1, 2, 5, 6]
+    assert _edges(["", "你", "好，", "世", "界", ""]) == [0, 1, 3, 5, 6]
 
 
 def test_the_stage_asks_whisper_only_where_somebody_speaks(whisper: Path, tmp_path: Path) -> None:
@@ -230,3 +269,23 @@ def test_the_stage_asks_whisper_only_where_somebody_speaks(whisper: Path, tmp_pa
         assert isinstance(found, Clip)
         assert bool(found["speech.words"]) == bool(found["speech.sentences"]) == spoken
         assert (found["speech.confidence"] is not None) == spoken
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_unsure_words_are_rejected_by_the_confidence_of_each(whisper: Path, tmp_path: Path, own: bool) -> None:
+    timeline = Timeline.covering(2.0)
+    scene = sample_scene(3, "train", kind="talk", seconds=float(timeline.seconds))
+    audio = render_audio(scene, timeline).astype(np.float32)
+    frames = np.zeros((timeline.frames, 32, 32, 3), np.uint8)
+    write_clip(tmp_path / "talk.mp4", Material(frames, Fraction(24), audio, timeline.sample_rate))
+    clip, recogniser = Clip.of_file(tmp_path / "talk.mp4"), "world" if own else str(whisper)
+    found = Speech(SpeechSettings(recogniser=recogniser)).measure(clip)
+    assert isinstance(found, Clip)
+    sure = [word["confidence"] for word in found["speech.words"]]
+    assert sure
+    assert all(0 < value <= 1 for value in sure)
+    assert found["speech.confidence"] == pytest.approx(np.mean(sure), abs=1e-3)
+    for least, reason in ((np.mean(sure) - 0.01, None), (np.mean(sure) + 0.01, "unsure_words")):
+        bounds = {"unsure_words": {"least": least}}
+        judged = apply(Speech(SpeechSettings.model_validate({"recogniser": recogniser, "bounds": bounds})), clip)
+        assert (judged.reason if isinstance(judged, Rejected) else None) == reason

@@ -11,7 +11,8 @@ from tests.training.small import encode_recipe
 
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.reference_pictures import changed, person, reference_of
-from vivace.curation.shards import ShardSettings, prepare, write_shards
+from vivace.curation.shard_writing import write_shards
+from vivace.curation.shards import ShardSettings, prepare
 from vivace.curation.stages.pairs import Pairs, PairSettings
 from vivace.data.latents import ordered_batches
 from vivace.data.shards import ShardReader

@@ -17,6 +17,7 @@ from vivace.curation.foresight import foresee
 from vivace.curation.funnel import KeptClips, progress
 from vivace.curation.guard import Limits
 from vivace.curation.ledger import Ledger
+from vivace.curation.ledger_answers import failures
 from vivace.curation.ledger_reader import PAGE, LedgerReader
 from vivace.curation.stage import Stage, plan
 
@@ -51,6 +52,50 @@ def test_a_replaced_file_is_measured_anew_and_the_others_are_not(tmp_path: Path)
     with Ledger(tmp_path / "out") as ledger:
         assert ledger.add_files(other) == (0, 0)
         assert ledger.clip(clips[3].id) == other[3]
+
+
+class Replaced(Here):
+    """Replaces a file while the run goes on: in its first phase after the file was read, or before its second."""
+
+    def __init__(self, path: str, phase: int) -> None:
+        super().__init__()
+        self.path, self.phase, self.phases = path, phase, 0
+
+    def __call__(
+        self, stages: Sequence[Stage], jobs: Iterable[Job], limits: Limits, workers: int
+    ) -> Iterator[tuple[Job, list[Step]]]:
+        double = stages[0].name == "double"
+        if double and self.phase == 2:
+            self._replace()
+        for job, steps in super().__call__(stages, jobs, limits, workers):
+            if not double and self.phase == 1 and job.clip.path == self.path:
+                self._replace()
+            yield job, steps
+
+    def _replace(self) -> None:
+        Path(self.path).write_text("another")
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_a_file_that_is_replaced_in_a_run_is_set_aside_and_measured_anew(tmp_path: Path, phase: int) -> None:
+    clips = files(tmp_path / "in", ["aaa", "bbbb", "cc"])
+    stages = [Length(), First(), Double()]
+    first = Replaced(clips[1].path, phase)
+    curate(tmp_path / "out", clips, stages, first)
+    with LedgerReader(tmp_path / "out") as ledger:
+        (failure,) = failures(ledger)
+        assert (failure.clip, failure.stage) == (clips[1].id, "length" if phase == 1 else "double")
+        assert failure.quarantined
+        assert "001.txt' was changed or has gone since it was taken in" in failure.error
+        assert {clip.id for clip in KeptClips(ledger)} == {clips[0].id, clips[2].id}
+    # Nothing of what was found of two contents stands beside one another.
+    assert first.measured.count(("double", clips[1].id)) == 0
+    curate(tmp_path / "out", clips, stages, Here())
+    with LedgerReader(tmp_path / "out") as ledger:
+        assert failures(ledger) == []
+        kept = {clip.id: clip for clip in KeptClips(ledger)}
+    assert kept.keys() == {clip.id for clip in clips}
+    assert (kept[clips[1].id]["length.bytes"], kept[clips[1].id]["double.bytes"]) == (7, 14)
 
 
 def test_a_run_can_be_watched_while_it_goes_on(tmp_path: Path) -> None:

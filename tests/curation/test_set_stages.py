@@ -11,10 +11,12 @@ import pytest
 
 from vivace.curation.clip import Clip
 from vivace.curation.stages import pairs
-from vivace.curation.stages.balance import Balance, BalanceSettings, tempered
-from vivace.curation.stages.clarity import Clarity, ClaritySettings, clarity_level
+from vivace.curation.stages.balance import Balance, BalanceSettings
+from vivace.curation.stages.clarity import Clarity, ClaritySettings, clarity_level, lower_quantile
 from vivace.curation.stages.duplicates import Duplicates, DuplicateSettings
 from vivace.curation.stages.pairs import Pairs, PairSettings
+from vivace.curation.target_shares import filled, stated, tempered
+from vivace.curation.taxonomy import OTHER, leaves
 
 
 def fingerprint(rng: np.random.Generator, bits: int = 256) -> np.ndarray:
@@ -80,8 +82,14 @@ def test_clarity_falls_with_blur() -> None:
     assert levels[-1] < 1.5
 
 
-def described(name: str, label: str, speaking: bool, kind: str = "strong") -> Clip:
-    return Clip(name, "x").with_columns("balance", label=label, speaking=speaking, kind=kind)
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.999])
+def test_the_quantile_of_counts_is_that_of_the_values(share: float) -> None:
+    values = np.random.default_rng(3).integers(0, 40, 137)
+    assert lower_quantile(Counter(values.tolist()), share) == np.quantile(values, share, method="lower")
+
+
+def described(name: str, label: str, speaking: bool, kind: str = "strong", tonal: float | None = None) -> Clip:
+    return Clip(name, "x").with_columns("balance", label=label, speaking=speaking, kind=kind, tonal=tonal)
 
 
 def kept(clips: list[Clip], **settings: Any) -> list[Clip]:
@@ -104,6 +112,118 @@ def test_weak_clips_keep_to_their_share() -> None:
     left = Counter(clip["balance.kind"] for clip in kept(clips, weak=0.25, temper=1.0))
     assert left == {"strong": 30, "weak": 10}
     assert {clip["balance.kind"] for clip in kept(clips, weak=0.0)} == {"strong"}
+
+
+def test_music_keeps_to_its_share() -> None:
+    clips = [described(f"{n:03d}", "A/a/a", False, tonal=0.8 if n < 60 else 0.2) for n in range(90)]
+    left = Counter(clip["balance.tonal"] for clip in kept(clips, music=0.1, temper=1.0))
+    assert left == {0.2: 30, 0.8: 3}
+    assert len(kept(clips, music=1.0, temper=1.0)) == 90
+    assert len(kept(clips, music=0.0, music_from=0.9)) == 90
+    unheard = [described(f"{n}", "A/a/a", False) for n in range(5)]
+    assert len(kept(unheard, music=0.0)) == 5
+
+
+def test_the_speaking_share_holds_after_the_labels_too() -> None:
+    clips = [described(f"s{n:03d}", "A/a/a", True) for n in range(300)]
+    clips += [described(f"b{n:03d}", "B/b/b", False) for n in range(200)]
+    clips += [described(f"c{n:03d}", "C/c/c", False) for n in range(20)]
+    left = Counter(clip["balance.label"] for clip in kept(clips, temper=0.0))
+    assert left == {"A/a/a": 40, "B/b/b": 20, "C/c/c": 20}
+
+
+def test_nobodys_rare_label_throttles_the_set() -> None:
+    names = [leaf.path for leaf in leaves()]
+    sizes = {name: round(300_000 / (place + 1)) for place, name in enumerate(names)} | {OTHER: 1}
+    total = sum(sizes.values())
+    assert sum(tempered(sizes, 0.5, {}).values()) < 0.01 * total
+    found = tempered(sizes, 0.5, {}, 0.01)
+    assert found[OTHER] == 1
+    assert sum(found.values()) > 0.5 * total
+    assert all(found[name] == n for name, n in sizes.items() if n < 0.01 * total)
+    # More of a label never means that less of it is kept, and no share grows beyond what it was at the head.
+    assert sorted(found.values(), reverse=True) == list(found.values())
+    assert found[names[0]] / sum(found.values()) < 0.75 * sizes[names[0]] / total
+    without = {name: n for name, n in sizes.items() if name != OTHER}
+    assert {name: found[name] for name in without} == pytest.approx(tempered(without, 0.5, {}, 0.01), rel=1e-3)
+    # One label of nearly all clips is still brought down.
+    assert tempered({"A": 9900, "B": 60, "C": 40}, 0.0, {}, 0.01) == {"A": 100, "B": 60, "C": 40}
+    assert tempered({"A": 9900, "B": 60, "C": 40}, 0.0, {"B": 0.5, "C": 0.0}, 0.01) == {"A": 100, "B": 30, "C": 0}
+
+
+def test_stated_shares_are_reached() -> None:
+    dog, cat, car, meal, talk = (
+        "Animals/pets/dog",
+        "Animals/pets/cat",
+        "Vehicles/road/car",
+        "Food/eating/eating",
+        "Entertainment/people/speech",
+    )
+    sizes = {(dog, False): 300, (cat, False): 100, (car, False): 500, (meal, False): 60, (talk, True): 700}
+    clips = [described(f"{label}{n}", label, side) for (label, side), count in sizes.items() for n in range(count)]
+    left = kept(clips, shares={"Animals": 0.2, "Food": 0.1}, temper=1.0)
+    found = Counter(clip["balance.label"] for clip in left)
+    # 60 clips of food are a tenth of 600, of which half speak.
+    assert found == {dog: 90, cat: 30, car: 120, meal: 60, talk: 300}
+    assert {clip.id for clip in left} == {
+        clip.id for clip in kept(clips[::-1], shares={"Food": 0.1, "Animals": 0.2}, temper=1.0)
+    }
+    tail = Counter(clip["balance.label"] for clip in kept(clips, shares={"Animals": 0.2, "Food": 0.1}, temper=0.0))
+    assert (tail[dog], tail[cat]) == (60, 60)
+    # Nobody waits for the five clips of a label that should be a quarter: they are kept, others divide the rest.
+    few = [*clips, *(described(f"bell{n}", "Entertainment/percussion/bell", False) for n in range(5))]
+    rare = Counter(clip["balance.label"] for clip in kept(few, shares={"Entertainment/percussion": 0.25}, temper=1.0))
+    assert rare["Entertainment/percussion/bell"] == 5
+    assert rare.total() > 1300
+    # What is stated for all leaves nothing to others; where a label is of one side, its share goes before speaking.
+    only = Counter(clip["balance.label"] for clip in kept(clips, shares={"Animals": 0.9, "Food": 0.1}, temper=1.0))
+    assert only == {dog: 300, cat: 100, meal: 44}
+
+
+def test_stated_shares_are_as_many_as_can_be_had() -> None:
+    rng = np.random.default_rng(4)
+    names = [leaf.path for leaf in leaves()][:12]
+    for _ in range(20):
+        sizes = {side: {name: int(rng.integers(20, 400)) for name in names} for side in (True, False)}
+        shares = {names[0]: 0.25, names[5]: 0.15}
+        found = stated(sizes, shares=shares, speaking=0.4, temper=1.0, wanted={}, rare=0.0)
+        assert all(0 <= n <= sizes[side][name] for (side, name), n in found.items())
+        total = sum(found.values())
+        for name, share in shares.items():
+            assert sum(found[side, name] for side in (True, False)) / total == pytest.approx(share, abs=0.01)
+        assert sum(n for (side, _), n in found.items() if side) / total == pytest.approx(0.4, abs=0.01)
+        limits = [sum(sizes[side][name] for side in sizes) / share for name, share in shares.items()]
+        limits += [sum(sizes[True].values()) / 0.4, sum(sizes[False].values()) / 0.6]
+        assert total <= min(limits) + 3
+        assert total > 0.5 * min(limits)
+
+
+def test_groups_are_filled_to_the_clip() -> None:
+    assert filled({"a": 5, "b": 50, "c": 50}, {"a": 1.0, "b": 1.0, "c": 2.0}, 44) == {"a": 5, "b": 13, "c": 26}
+    assert filled({"a": 5, "b": 5}, {"a": 1.0, "b": 0.0}, 9) == {"a": 5, "b": 0}
+    assert filled({"a": 5, "b": 5}, {"a": 1.0, "b": 1.0}, 0) == {"a": 0, "b": 0}
+    assert sum(filled(dict.fromkeys(range(9), 7), {n: 1.0 + n for n in range(9)}, 40).values()) == 40
+
+
+def test_memory_for_deciding_does_not_grow_with_the_set() -> None:
+    labels = [leaf.path for leaf in leaves()]
+
+    def peak(stage: Balance | Clarity, count: int) -> int:
+        clips = (
+            described(f"{n:020d}", labels[n % 50], n % 2 == 0).with_columns("clarity", level=n % 500 / 100)
+            for n in range(count)
+        )
+        tracemalloc.start()
+        try:
+            left_out = sum(1 for _ in stage.decide(clips))
+            assert left_out > count // 20
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    for stage in (Balance(BalanceSettings(most=0.5)), Clarity(ClaritySettings(cut=0.2))):
+        peak(stage, 100)  # what is loaded once
+        assert peak(stage, 5_000) < peak(stage, 1_000) + 20_000  # 4,000 ids alone would be 280 kB
 
 
 def test_the_long_tail_goes_towards_uniform() -> None:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +17,16 @@ import pytest
 from pydantic import ValidationError
 
 from vivace.curation.clip import Clip, Rejected
-from vivace.curation.shards import Prepared, ShardSettings, check_shards, is_validation, prepare, write_shards
+from vivace.curation.encode import Encode, encode_stage
+from vivace.curation.engine import Engine
+from vivace.curation.funnel import KeptClips, passages
+from vivace.curation.guard import Limits
+from vivace.curation.ledger import Ledger
+from vivace.curation.ledger_answers import failures, verdict_on
+from vivace.curation.ledger_reader import LedgerReader
+from vivace.curation.local import run_local
+from vivace.curation.shard_writing import fill_shards, write_shards
+from vivace.curation.shards import Prepared, ShardSettings, check_shards, is_validation, prepare
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
 from vivace.media import Clip as Material
@@ -96,7 +111,7 @@ def test_shards_are_written_once_and_other_clips_put_them_aside(tmp_path: Path) 
         "shorter": 1,
         "cut_speech": 0,
         "long_caption": 0,
-        "unreadable": 1,
+        "set_aside": 1,
     }
     reader = ShardReader(out / "train", "clips")
     reader.verify()
@@ -107,6 +122,145 @@ def test_shards_are_written_once_and_other_clips_put_them_aside(tmp_path: Path) 
     assert write_shards(clips[:2], settings, out)["train"] == 2
     assert len(ShardReader(out / "train")) == 2
     assert [path.name.partition("-")[0] for path in sorted(out.iterdir())].count("train") == 2
+
+
+class Failing(Encode):
+    """Crashes, hangs or runs out of memory as the file's name says; what is to fail once leaves a note that it did."""
+
+    def measure(self, clip: Clip) -> Clip | Rejected:
+        name, note = Path(clip.path).name, Path(f"{clip.path}.failed")
+        if "once" not in name or not note.exists():
+            note.touch()
+            if "crash" in name:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if "hang" in name:
+                time.sleep(60)
+            if "eat" in name:
+                bytearray(16 * 2**30)
+        return super().measure(clip)
+
+
+def fill(folder: Path, clips: Sequence[Clip], settings: ShardSettings, retry: bool = False) -> dict[str, int]:
+    """As a run whose other stages keep every file."""
+    planned = encode_stage(settings, (), folder / "shards")
+    assert isinstance(planned.stage, Encode)
+    planned = replace(planned, stage=Failing(planned.stage.settings, planned.stage.spool))
+    with Ledger(folder) as ledger:
+        ledger.add_files(clips)
+        if retry:
+            ledger.release()
+        Engine(ledger, (), run_local, after=(planned,)).run()
+        limits = Limits(seconds=3.0, memory_gib=4.0)
+        return fill_shards(KeptClips(ledger), planned, folder / "shards", ledger, limits, workers=2)
+
+
+SMALL = ShardSettings(sizes=((32, 48),), seconds=(1.0,), validation=0.0)
+NAMES = ("a.mp4", "b-crash.mp4", "c-hang.mp4", "d-eat.mp4", "e-crash-once.mp4", "f.mp4", "g-short.mp4")
+
+
+def test_decoding_that_crashes_hangs_or_eats_memory_costs_one_clip(tmp_path: Path) -> None:
+    clips = {name: clip_of(tmp_path, name, pictures=4 if "short" in name else 30) for name in NAMES}
+    wanted = {"train": 3, "validation": 0, "shorter": 1, "cut_speech": 0, "long_caption": 0, "set_aside": 3}
+    assert fill(tmp_path / "out", list(clips.values()), SMALL) == wanted
+    whole = [clips[name] for name in ("a.mp4", "e-crash-once.mp4", "f.mp4")]
+    assert ShardReader(tmp_path / "out" / "shards" / "train").ids == sorted(clip.id for clip in whole)
+    assert [path.name for path in (tmp_path / "out" / "shards").iterdir() if path.name.startswith(".")] == []
+    with LedgerReader(tmp_path / "out") as ledger:
+        (encode,) = passages(ledger)
+        assert (encode.stage, encode.entered, encode.kept, encode.rejected) == ("encode", 7, 3, {"shorter": 1})
+        assert (encode.aside, encode.waiting) == (3, 0)
+        said = {failure.clip: (failure.attempts, failure.error) for failure in failures(ledger)}
+        assert said.keys() == {clips[name].id for name in NAMES[1:4]}
+        for name, word in zip(NAMES[1:4], ("SIGSEGV", "longer than 3 s", "memory"), strict=True):
+            attempts, error = said[clips[name].id]
+            assert attempts == 2
+            assert word in error
+        entry = ledger.plan()[-1]
+        assert verdict_on(ledger, clips["a.mp4"].id, entry) == ("kept", "")
+        assert verdict_on(ledger, clips["g-short.mp4"].id, entry) == ("rejected", "shorter")
+        assert verdict_on(ledger, clips["b-crash.mp4"].id, entry)[0] == "set aside"
+        (known,) = ledger.with_columns([clips["a.mp4"].id], [entry])
+        assert (known["encode.height"], known["encode.width"], known["encode.start"]) == (32, 48, 0.0)
+
+
+def test_another_run_tells_the_same_and_tries_again_what_it_is_told_to(tmp_path: Path) -> None:
+    names = ("a.mp4", "b-crash-once.mp4", "c.mp4", "d-short.mp4")
+    clips = [clip_of(tmp_path, name, pictures=4 if "short" in name else 30) for name in names]
+    gone = clips[2].path
+    shutil.move(gone, tmp_path / "elsewhere")
+    first = fill(tmp_path / "out", clips, SMALL)
+    assert (first["train"], first["shorter"], first["set_aside"]) == (2, 1, 1)
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "shards").rglob("*.*")}
+    assert fill(tmp_path / "out", clips, SMALL) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "shards").rglob("*.*")} == made
+    assert fill(tmp_path / "out", clips, SMALL, retry=True) == first  # it is still gone
+    shutil.move(tmp_path / "elsewhere", gone)
+    last = fill(tmp_path / "out", clips, SMALL)
+    assert (last["train"], last["shorter"], last["set_aside"]) == (3, 1, 0)
+    assert ShardReader(tmp_path / "out" / "shards" / "train").ids == sorted(clip.id for clip in clips[:3])
+
+
+def test_shards_of_which_the_ledger_has_not_heard_stay_and_are_counted(tmp_path: Path) -> None:
+    clips = [clip_of(tmp_path, "a.mp4"), clip_of(tmp_path, "b.mp4")]
+    first = fill(tmp_path, clips, SMALL)
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "shards").rglob("*.*")}
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.unlink()
+    assert fill(tmp_path, clips, SMALL) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "shards").rglob("*.*")} == made
+    with LedgerReader(tmp_path) as ledger:
+        (encode,) = passages(ledger)
+        assert (encode.kept, encode.waiting) == (2, 0)
+
+
+def test_a_file_that_is_replaced_before_it_is_stored_is_set_aside(tmp_path: Path) -> None:
+    clips = [clip_of(tmp_path, name) for name in ("a.mp4", "b.mp4")]
+    planned = encode_stage(SMALL, (), tmp_path / "out" / "shards")
+    with Ledger(tmp_path / "out") as ledger:
+        ledger.add_files(clips)
+        Engine(ledger, (), run_local, after=(planned,)).run()
+        clip_of(tmp_path, "b.mp4", pictures=60)
+        counts = fill_shards(KeptClips(ledger), planned, tmp_path / "out" / "shards", ledger, workers=1)
+        assert (counts["train"], counts["set_aside"]) == (1, 1)
+        (failure,) = failures(ledger)
+        assert failure.quarantined
+        assert "b.mp4' was changed or has gone since it was taken in" in failure.error
+    # The next run takes the file as it is then.
+    assert fill(tmp_path / "out", clips, SMALL)["train"] == 2
+
+
+def test_something_is_held_out_of_few_files(tmp_path: Path) -> None:
+    clips = [clip_of(tmp_path, f"{n}.mp4") for n in range(3)]
+    counts = write_shards(clips, SMALL.model_copy(update={"validation": 1e-6}), tmp_path / "shards")
+    assert (counts["train"], counts["validation"]) == (2, 1)
+    assert ShardReader(tmp_path / "shards" / "validation").column("split") == ["val"]
+    alone = write_shards(clips[:1], SMALL.model_copy(update={"validation": 1e-6}), tmp_path / "alone")
+    assert (alone["train"], alone["validation"]) == (1, 0)
+
+
+def test_what_the_codecs_cannot_encode_costs_one_clip(tmp_path: Path, model_folder: Path) -> None:
+    codecs = {name: model_folder / name for name in ("vae", "audio_vae")}
+    odd = ShardSettings(content="latents", sizes=((32, 32), (17, 48)), seconds=(0.5,), validation=0.0, **codecs)
+    clips = [clip_of(tmp_path, "a.mp4", width=48), clip_of(tmp_path, "wide.mp4", height=34, width=96)]
+    counts = fill(tmp_path / "out", clips, odd)  # no side of 17 is a whole number of the codec's cells
+    assert (counts["train"], counts["set_aside"]) == (1, 1)
+    assert ShardReader(tmp_path / "out" / "shards" / "train", "latents").ids == [clips[0].id]
+
+
+def test_other_codecs_in_the_same_place_make_other_shards(tmp_path: Path, model_folder: Path) -> None:
+    codecs = {name: shutil.copytree(model_folder / name, tmp_path / name) for name in ("vae", "audio_vae")}
+    settings = ShardSettings(content="latents", sizes=((32, 32),), seconds=(0.5,), validation=0.0, **codecs)
+    before = encode_stage(settings, (), tmp_path / "shards").key
+    clip = clip_of(tmp_path, "a.mp4")
+    write_shards([clip], settings, tmp_path / "shards")
+    config = json.loads((codecs["vae"] / "config.json").read_text())
+    config["latents_mean"] = [value + 1 for value in config["latents_mean"]]
+    (codecs["vae"] / "config.json").write_text(json.dumps(config))
+    assert encode_stage(settings, (), tmp_path / "shards").key != before
+    first = ShardReader(tmp_path / "shards" / "train").get(0)["video"]
+    assert write_shards([clip], settings, tmp_path / "shards")["train"] == 1
+    second = ShardReader(tmp_path / "shards" / "train").get(0)["video"]
+    assert not np.allclose(first.numpy(), second.numpy())
 
 
 def test_latents_of_any_codecs(tmp_path: Path, model_folder: Path) -> None:

@@ -80,14 +80,24 @@ def test_rows_that_are_wrong_are_counted(tmp_path: Path) -> None:
         "[" * 100_000,
         b"\xff\xfe\x00".decode(errors="surrogateescape"),
         {**nava("<S>x<E>", [10**400], [1.0])},
+        *({"path": "g.mp4", "caption": "<S>x<E>", "speech": speech} for speech in ("x", [[2, 1]], [[0, 1], [1, 2]])),
+        '{"path": "h.mp4", "speech": [[0, NaN]]}',
     )
     clips = found(manifest=path)
     problems = {name: columns.get("input.problem") for name, columns in clips.items()}
-    assert sorted(filter(None, problems.values())) == ["bad_row"] * 10 + ["contradictory_rows"]
+    assert sorted(filter(None, problems.values())) == ["bad_row"] * 14 + ["contradictory_rows"]
     for columns in clips.values():
         json.dumps(columns, ensure_ascii=False).encode()
     assert problems["c.mp4"] == "contradictory_rows"
     assert problems["d.mp4"] is None
+
+
+def test_times_of_speech_are_numbers(tmp_path: Path) -> None:
+    spoken = "Visual: x\nNarration: he says <W>a</W>, then <W>b</W>"
+    rows = [{"path": "a.mp4", "caption": spoken, "speech": [[0, 1], [1.5, 2]]}, {"path": "b.mp4", "speech": [[0, 1]]}]
+    clips = found(manifest=manifest(tmp_path, *rows))
+    assert clips["a.mp4"]["input.speech"] == [[0.0, 1.0], [1.5, 2.0]]
+    assert clips["b.mp4"]["input.speech"] == [[0.0, 1.0]]
 
 
 def test_a_manifest_of_another_system_is_read_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading: exact seeking, windows, any rate and layout, and damage that is never passed over."""
 
+import tracemalloc
 from fractions import Fraction
 
 import av
@@ -268,3 +269,48 @@ def test_at_most_takes_a_shorter_file_whole_and_a_longer_one_in_part(clip_file, 
     write_clip(tmp_path / "mute.mp4", Clip(numbered(9, NTSC).frames, NTSC, None, 16000))
     with pytest.raises(VivaceError, match="has no sound"):
         read_clip(tmp_path / "mute.mp4", pictures=False)
+
+
+def shown(path, pictures, codec="libx264", **options):
+    """A file of grey pictures [T, H, W, 3], 24 a second."""
+    with av.open(str(path), "w", **options) as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for index, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "start", "seconds"), [("mp4", 0, None), ("mp4", 1, 1.5), ("mkv", 0, None)])
+def test_a_large_clip_is_decoded_to_where_it_stays(tmp_path, suffix, start, seconds):
+    """Matroska does not say how many pictures there are."""
+    path = shown(tmp_path / f"clip.{suffix}", np.full((72, 120, 160, 3), 90, np.uint8))
+    read_clip(path, 0, 0.1)  # what is imported counts once
+    tracemalloc.start()
+    try:
+        clip = read_clip(path, start, seconds)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(clip.frames) == (72 if seconds is None else 36)
+    assert clip.frames.base is None
+    assert clip.frames.nbytes < peak < 1.4 * clip.frames.nbytes
+
+
+def test_pictures_that_change_their_size_are_told(tmp_path):
+    parts = [np.full((24, side, side, 3), 90, np.uint8) for side in (64, 96)]
+    both = b"".join(shown(tmp_path / f"{len(part[0])}.ts", part).read_bytes() for part in parts)
+    (tmp_path / "both.ts").write_bytes(both)
+    with pytest.raises(VivaceError, match="size of its pictures"):
+        read_clip(tmp_path / "both.ts")
+
+
+def test_whoever_waits_hears_of_pictures_before_the_part_too(tmp_path):
+    path = shown(tmp_path / "clip.ts", np.full((72, 32, 32, 3), 90, np.uint8))
+    heard = []
+    assert len(read_clip(path, 2.5, 0.25, getting_on=lambda: heard.append(1)).frames) == 6
+    assert 66 <= len(heard) <= 72

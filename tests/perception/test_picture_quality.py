@@ -11,10 +11,13 @@ from vivace.perception.flicker import measure_flicker
 from vivace.perception.flow import impact_envelope, measure_flow
 from vivace.perception.quality import picture_quality
 from vivace.perception.sharpness import measure_sharpness
+from vivace.perception.static_marks import mark_share
 from vivace.perception.stills import detect_stills
 from vivace.perception.text_overlay import detect_text, text_share
 from vivace.timeline import Timeline
 from vivace.world import render_video, sample_scene
+from vivace.world.footage_faults import faulty_picture
+from vivace.world.footage_marks import MARKS, draw_mark, laid
 
 
 def texture(height: int = 96, width: int = 160, seed: int = 0, blur: float = 2.0) -> np.ndarray:
@@ -158,6 +161,49 @@ def test_clips_without_lettering_have_none() -> None:
     for kind in (None, "ambience", "vehicle", "talk", "shots"):
         for seed in range(3):
             assert text_share(clip(seed, kind, 240, 320, frames=5)) == 0.0
+
+
+def test_lettering_of_upright_strokes_is_found() -> None:
+    # Letters of dots, most of whose edges run from top to bottom as those of bars do; some touch a thing that rests.
+    for seed in range(8):
+        frames = clip(seed, height=128, width=128, frames=9)
+        assert text_share(faulty_picture(np.random.default_rng(seed), frames, "overlay")) > 0.02
+    for kind in ("xylophone", "vehicle", "ambience"):
+        for seed in range(6):
+            assert text_share(clip(seed, kind, 128, 128, frames=9)) == 0.0
+
+
+def views(first: int, count: int = 5) -> list[np.ndarray]:
+    """Pictures of different shots."""
+    kinds = ("impacts", "drum", "talk", "bell", "ambience")
+    return [clip(first + n, kinds[n % 5], 128, 128, frames=1)[0] for n in range(count)]
+
+
+@pytest.mark.parametrize("kind", MARKS)
+def test_a_mark_over_different_shots_is_found(kind: str) -> None:
+    for seed in range(4):
+        plain = np.stack(views(10 * seed))
+        mark = draw_mark(np.random.default_rng(seed), kind, 128, 128)
+        found, without = mark_share(list(laid(mark, plain))), mark_share(list(plain))
+        assert without == 0.0
+        assert found is not None
+        assert 0.4 * float((mark.cover > 0.2).mean()) < found < 0.08
+
+
+def test_nothing_is_said_of_marks_over_one_scene() -> None:
+    mark = draw_mark(np.random.default_rng(0), "logo", 128, 128)
+    frames = laid(mark, clip(3, height=128, width=128))
+    assert mark_share(list(frames)) is None  # a logo is then as much of the scene as all that stands in it
+    assert mark_share([]) is None
+    assert mark_share(views(0, 3)) is None
+    lit = [np.clip(frames[0] * gain, 0, 255).astype(np.uint8) for gain in (0.4, 0.6, 0.8, 1.0, 1.2)]
+    assert mark_share(lit) is None
+
+
+def test_borders_are_no_marks() -> None:
+    framed = np.stack(views(20))
+    framed[:, :14] = framed[:, -14:] = 0
+    assert mark_share(list(framed)) == 0.0
 
 
 def test_fades_are_found_and_timed() -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from vivace.curation.funnel import Passage, Progress
     from vivace.curation.ledger_answers import Failure
     from vivace.curation.recipe import CurationRecipe
-    from vivace.curation.stage import Bound
 
 app = typer.Typer(
     name="curate", help="Turn raw footage into captioned, balanced shards; see docs/curation.md.", no_args_is_help=True
@@ -42,12 +41,12 @@ def run(
     """Take all footage through all stages; the same command again goes on where it was interrupted."""
     from rich.console import Console
 
+    from vivace.curation.encode import encode_stage
     from vivace.curation.engine import Engine
     from vivace.curation.funnel import KeptClips, passages
     from vivace.curation.ledger import Ledger
-    from vivace.curation.local import cores
-    from vivace.curation.recipe import EXECUTORS, load_recipe
-    from vivace.curation.shards import write_shards
+    from vivace.curation.recipe import load_recipe
+    from vivace.curation.shard_writing import fill_shards
     from vivace.curation.sources import clips_of
 
     settings = load_recipe(recipe)
@@ -55,10 +54,12 @@ def run(
         _foresee(settings, as_json)
         return
     settings.check_ready()
-    chosen = settings.executor
+    chosen, shards = settings.executor, settings.output / "shards"
+    planned = settings.planned()
+    encode = encode_stage(settings.shards, planned, shards) if settings.shards.use else None
     console = Console(stderr=True)
     with Ledger(settings.output) as ledger, console.status("Looking for footage") as shown:
-        number = ledger.begin_run(time.time(), str(recipe), chosen.workers or cores())
+        number = ledger.begin_run(time.time(), str(recipe), chosen.workers_at_hand())
         noted, jobs, before = 0.0, 0, 0
 
         def report(doing: str, done: int) -> None:
@@ -77,31 +78,41 @@ def run(
             ledger.release()
         Engine(
             ledger,
-            settings.planned(),
-            EXECUTORS[chosen.kind],
+            planned,
+            chosen.executor(),
             chosen.workers,
             chosen.limits,
             chosen.attempts,
             chosen.patience,
             report,
+            () if encode is None else (encode,),
         ).run()
         written: dict[str, int] = {}
-        if settings.shards.use:
-            shown.update("writing shards")
-            ledger.note_run(number, "writing shards", jobs)
-            written = write_shards(KeptClips(ledger), settings.shards, settings.output / "shards")
+        if encode is not None:
+            written = fill_shards(
+                KeptClips(ledger),
+                encode,
+                shards,
+                ledger,
+                chosen.limits,
+                chosen.workers if chosen.kind == "local" else 0,
+                chosen.attempts,
+                chosen.patience,
+                report,
+            )
         ledger.note_run(number, "done", jobs, time.time())
         found = passages(ledger)
     if as_json:
         typer.echo(json.dumps({"stages": [vars(passage) for passage in found], "shards": written}))
         return
     _print(_funnel(found))
+    if any(passage.aside for passage in found):
+        typer.echo(f"What was set aside, and why: vivace curate status {settings.output}")
     if written:
         typer.echo(
-            f"{written['train']} clips for training and {written['validation']} held out in "
-            f"{settings.output / 'shards'}; left out: {written['shorter']} shorter than every length, "
-            f"{written['cut_speech']} whose speech fits in none, {written['long_caption']} with too long a caption, "
-            f"{written['unreadable']} that cannot be read any more."
+            f"{written['train']} clips for training and {written['validation']} held out in {shards}; left out: "
+            f"{written['shorter']} shorter than every length, {written['cut_speech']} whose speech fits in none, "
+            f"{written['long_caption']} with too long a caption, {written['set_aside']} set aside."
         )
 
 
@@ -176,13 +187,11 @@ def explain(
             raise VivaceError(f"Clip {clip!r} is none of {str(folder)!r}, or several begin so; give a longer id.")
         chapters, parts = story(ledger, found), parts_of(ledger, found.id)
     if picture is not None:
-        from vivace.media import contact_sheet, write_png
+        from vivace.curation.sheet import write_sheet
 
         if picture.suffix.lower() != ".png":
             raise VivaceError(f"Output {str(picture)!r} does not end in .png; contact sheets are written as PNG.")
-        material = found.material()
-        sheet = contact_sheet(material.frames, material.fps, material.audio, material.sample_rate, title=found.id)
-        write_png(picture, sheet)
+        write_sheet(found, picture)
     if as_json:
         told: list[dict[str, Any]] = [
             {
@@ -201,35 +210,53 @@ def explain(
         typer.echo(_readable(f"{chapter.stage}: {chapter.verdict}{f' ({chapter.reason})' if chapter.reason else ''}"))
         limits = {bound.column.partition(".")[2]: bound for bound in chapter.bounds.values() if bound.use}
         for name, value in chapter.columns.items():
-            limit = f"  (wanted {_limit(limits[name])})" if name in limits else ""
+            limit = f"  (wanted {limits[name].wanted})" if name in limits else ""
             typer.echo(_readable(f"  {name} = {str(value)[:200]}{limit}"))
     if parts:
         typer.echo(f"clips: {' '.join(parts)}")
 
 
-@app.command("what-if", epilog="Example: vivace curate what-if curated picture.blurred --least 0.3")
+@app.command("what-if", epilog="Example: vivace curate what-if curated picture.blurred.least=0.3 clarity.cut=0.2")
 def what_if(
     folder: Folder,
-    bound: Annotated[str, typer.Argument(metavar="STAGE.REASON", help="Such as picture.blurred.")],
-    least: Annotated[float | None, typer.Option(help="Another lower bound.")] = None,
-    most: Annotated[float | None, typer.Option(help="Another upper bound.")] = None,
+    changes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STAGE.REASON | STAGE.SETTING=VALUE...",
+            help="One bound such as picture.blurred, or settings with values such as picture.blurred.least=0.3, "
+            "clarity.cut=0.2 or 'balance.shares={Animals=0.2}', which hold together.",
+        ),
+    ],
+    least: Annotated[float | None, typer.Option(help="Another lower bound, of one bound.")] = None,
+    most: Annotated[float | None, typer.Option(help="Another upper bound, of one bound.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which share of the measured clips a bound lets through, and which another would. Computes nothing anew."""
-    from vivace.curation.funnel import effect
+    """Tell what other bounds and other deciding settings would keep. Measures nothing anew.
+
+    Of one bound: which share of the measured clips it lets through, which another would, and how its column is
+    distributed. Of settings with values: what each stage keeps now and would keep then.
+    """
     from vivace.curation.ledger_reader import LedgerReader
     from vivace.curation.stage import Bound
+    from vivace.curation.what_if import effect
 
+    if len(changes) > 1 or "=" in changes[0]:
+        if (least, most) != (None, None):
+            raise VivaceError("--least and --most are of one bound; give STAGE.REASON.least=VALUE among several.")
+        _print_consequences(folder, changes, as_json)
+        return
+    bound = changes[0]
     with LedgerReader(folder) as ledger:
         found = effect(ledger, bound)
     now = found.bound
     wanted = now.least if least is None else least, now.most if most is None else most
     try:
-        other = Bound(column=now.column, least=wanted[0], most=wanted[1])
+        other = Bound.model_validate({**now.model_dump(), "least": wanted[0], "most": wanted[1], "use": True})
     except ValueError:
-        raise VivaceError(
-            f"Bound {bound!r} would be from {wanted[0]} to {wanted[1]}; give --least and --most in order."
-        ) from None
+        problem = "is on text; give it one_of or none_of with values"
+        if not now.on_text:
+            problem = f"would be from {wanted[0]} to {wanted[1]}; give --least and --most in order"
+        raise VivaceError(f"Bound {bound!r} {problem}.") from None
     count = len(found.values) + found.without
     if as_json:
         typer.echo(
@@ -240,22 +267,47 @@ def what_if(
                     "share": found.share(now),
                     "share_then": found.share(other),
                     "quantiles": found.quantiles(),
+                    "counts": found.counts(),
                 }
             )
         )
         return
-    typer.echo(f"{now.column} of {count} clips, {found.without} without a value; wanted {_limit(now)}:")
+    typer.echo(f"{now.column} of {count} clips, {found.without} without a value; wanted {now.wanted}:")
     typer.echo(f"now  {found.share(now):7.1%} pass")
     if (least, most) != (None, None):
-        typer.echo(f"then {found.share(other):7.1%} pass, with {_limit(other)}")
+        typer.echo(f"then {found.share(other):7.1%} pass, with {other.wanted}")
     for place, value in enumerate(found.quantiles()):
         typer.echo(f"{place * 10:4d} % of the clips have at most {value:.4g}")
+    for text, number in found.counts().items():
+        typer.echo(_readable(f"{number / count:7.1%} have {text!r}"))
 
 
-def _limit(bound: Bound) -> str:
-    sides = [f"at least {bound.least:g}"] if bound.least is not None else []
-    sides += [f"at most {bound.most:g}"] if bound.most is not None else []
-    return " and ".join(sides) or "anything"
+def _print_consequences(folder: Path, changes: list[str], as_json: bool) -> None:
+    from rich.table import Table
+
+    from vivace.curation.ledger_reader import LedgerReader
+    from vivace.curation.what_if import consequences
+
+    with LedgerReader(folder) as ledger:
+        found = consequences(ledger, changes)
+    if as_json:
+        told = [
+            {
+                "stage": both.then.stage,
+                **{f"{name}_now": getattr(both.now, name) for name in ("came", "kept", "to_measure")},
+                **{f"{name}_then": getattr(both.then, name) for name in ("came", "kept", "to_measure")},
+            }
+            for both in found
+        ]
+        typer.echo(json.dumps(told))
+        return
+    table = Table("stage", "kept now", "kept then", "of those that come then", "not measured then")
+    for both in found:
+        share = f"{both.then.kept / both.then.came:.1%}" if both.then.came else ""
+        table.add_row(both.then.stage, str(both.now.kept), str(both.then.kept), share, str(both.then.to_measure or ""))
+    _print(table)
+    if any(both.then.to_measure > both.now.to_measure for both in found):
+        typer.echo("Clips that would come and are not measured yet count as not kept; a run measures them.")
 
 
 @app.command("report", epilog="Example: vivace curate report curated")
@@ -335,6 +387,7 @@ def _print_progress(found: Progress, failed: list[Failure]) -> None:
     told = {
         "doing": None if found.run is None else found.run.doing,
         "going_on": found.run is not None and found.run.going_on,
+        "workers": None if found.run is None else found.run.workers,
         "per_minute": found.per_minute,
         "minutes_left": found.minutes_left,
         "stages": [vars(passage) for passage in found.stages],
@@ -361,6 +414,7 @@ def _shown(found: Progress, failed: list[Failure]) -> RenderableType:
         lines.append(f"last run: {run.doing}")
     else:
         rate = "" if found.per_minute is None else f", {found.per_minute:.1f} clips a minute"
+        rate += f", workers: {run.workers}"
         lines.append(f"{'running' if run.going_on else 'last run, stopped before its end'}: {run.doing}{rate}")
     if found.minutes_left:
         lines.append(f"at least {found.minutes_left:.1f} minutes are left.")

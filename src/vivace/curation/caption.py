@@ -20,7 +20,7 @@ SECTIONS = ("Subjects:", "Visual:", "Narration:")
 _PIECE = re.compile(r"\[(S\d+)\]|<W>(.*?)</W>|<I>(.*?)</I>", re.DOTALL)
 _NAVA_PIECE = re.compile(r"\[(S\d+)\]|<S>(.*?)<E>|\(sound: (.*?)\)", re.DOTALL)
 _SUBJECT = re.compile(r"\[(S\d+)\]\s*")
-_TAG = re.compile(r"</?[WISE]>|\[S\d+\]|\(sound:|<extra_id_\d+>|```|\*\*")
+_TAG = re.compile(r"<\s*/?\s*[WISE]\s*>|\[S\d+\]|\(sound:|<extra_id_\d+>|```|\*\*", re.IGNORECASE)
 _VOICE = " | voice: "
 
 
@@ -213,7 +213,7 @@ def repaired(answer: str) -> Caption:
     text = re.sub(r"^```\w*\s*$", "", text, flags=re.MULTILINE).replace("**", "")
     text = re.sub(r"(?im)^\s*#*\s*(subjects|visual|narration)\s*:\s*", lambda m: f"{m[1].capitalize()}: ", text)
     text = re.sub(r"(?i)<\s*(/?)\s*([wi])\s*>", lambda m: f"<{m[1]}{m[2].upper()}>", text)
-    text = text.replace("<S>", "<W>").replace("<E>", "</W>")
+    text = re.sub(r"(?i)<\s*s\s*>", "<W>", re.sub(r"(?i)<\s*e\s*>", "</W>", text))
     starts = [at for section in SECTIONS if (at := text.find(section)) >= 0]
     if not starts or "Narration:" not in text:
         raise CaptionError("it has no narration")

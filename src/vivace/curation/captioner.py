@@ -21,9 +21,11 @@ import numpy as np
 
 from vivace.conditioning.rewrite_endpoint import endpoint_url
 from vivace.curation.clip import Clip
+from vivace.curation.pulse import alive
 from vivace.errors import VivaceError
 
 SUFFIX = ".captions.json"
+LONGEST = 2**20  # bytes of an answer
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 # What is no JSON, of another shape, or nested without end.
 _NONSENSE = (ValueError, OverflowError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
@@ -100,7 +102,8 @@ class Endpoint:
         url, model: as the endpoint has them.
         key: name of the environment variable that holds the API key; empty for none.
         pictures: how many are sent. sound: whether the clip's sound is sent too.
-        timeout: seconds for each attempt; attempts: at most, on answers that may change.
+        timeout: seconds for each attempt, from when it is made to the last byte; attempts: at most, on answers that
+            may change.
 
     Raises:
         VivaceError: no such URL, or a variable that is not set.
@@ -131,14 +134,12 @@ class Endpoint:
         problem = ""
         for attempt in range(self.attempts):
             if attempt:
-                time.sleep(min(2.0**attempt, 20.0) * 0.5)
+                _wait(min(2.0**attempt, 20.0) * 0.5)
             try:
-                request = urllib.request.Request(self.url, body, self._headers, method="POST")
-                with self._opener.open(request, timeout=self.timeout) as response:
-                    choice = json.loads(response.read(2**20))["choices"][0]
-                    if choice.get("finish_reason") == "length":
-                        raise UnfinishedError("the answer is not finished")
-                    return str(choice["message"]["content"])
+                choice = json.loads(self._ask(body))["choices"][0]
+                if choice.get("finish_reason") == "length":
+                    raise UnfinishedError("the answer is not finished")
+                return str(choice["message"]["content"])
             except urllib.error.HTTPError as error:
                 if error.code not in PASSING:
                     raise VivaceError(f"The captioner at {self.url!r} refuses ({error.code}); check it.") from None
@@ -146,6 +147,21 @@ class Endpoint:
             except (OSError, http.client.HTTPException, *_NONSENSE) as error:
                 problem = f"{type(error).__name__}: {error}"
         raise UnavailableError(f"the captioner at {self.url!r} gave no answer in {self.attempts} attempts ({problem})")
+
+    def _ask(self, body: bytes) -> bytes:
+        """One attempt; it, and all that it waits for, take no longer than `timeout` between two signs of life."""
+        request = urllib.request.Request(self.url, body, self._headers, method="POST")
+        end = time.monotonic() + self.timeout
+        answer = b""
+        alive()
+        with self._opener.open(request, timeout=self.timeout) as response:
+            # A socket's timeout begins anew with every byte; a server that drips would never meet it.
+            while len(answer) < LONGEST and (piece := response.read1(65536)):
+                answer += piece
+                if time.monotonic() > end:
+                    raise TimeoutError("it takes too long")
+                alive()
+        return answer
 
     def _content(self, clip: Clip) -> list[dict[str, Any]]:
         material = clip.material()
@@ -167,6 +183,14 @@ def instruction(clip: Clip, heard: bool) -> str:
     said = "; ".join(f"{s['start']:.2f}-{s['end']:.2f} s: {s['text']}" for s in clip.get("speech.sentences") or ())
     transcript = f"\nA recogniser heard: {said}" if said else ""
     return INSTRUCTION.format(sound=" and the sound" if heard else "", transcript=transcript)
+
+
+def _wait(seconds: float) -> None:
+    """A pause between two attempts, which is no silence."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        alive()
+        time.sleep(min(left, 0.1))
 
 
 def _png(picture: np.ndarray) -> str:

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vivace.curation.pulse import alive
 from vivace.media import Clip as Material
 from vivace.media import read_clip
 
@@ -100,9 +100,17 @@ class Rejected:
     detail: str = ""
 
 
-@lru_cache(maxsize=1)
+_held: dict[tuple[str, float, float | None, int, int], Material] = {}
+
+
 def _decoded(path: str, start: float, seconds: float | None, changed: int, size: int) -> Material:
-    return read_clip(path, start, seconds)
+    """The clip, decoded or from the last time; at most one is held."""
+    key = (path, start, seconds, changed, size)
+    material = _held.get(key)
+    if material is None:
+        _held.clear()  # before the next is decoded: two large ones would not fit beside each other
+        material = _held[key] = read_clip(path, start, seconds, getting_on=alive)
+    return material
 
 
 def _short_hash(text: str) -> str:

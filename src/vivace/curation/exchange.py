@@ -23,6 +23,7 @@ import numpy as np
 from vivace.curation.nava_rows import STATED, to_nava_row
 from vivace.curation.shards import SAMPLE_RATE, clip_shards
 from vivace.curation.sources import FIELDS
+from vivace.curation.stated_speech import checked_times
 from vivace.errors import VivaceError
 from vivace.media import Clip, replacing, write_clip
 
@@ -148,7 +149,7 @@ def unpack(archives: Sequence[Path], folder: Path) -> dict[str, int]:
                             counts["left_out"] += 1
                             continue
                         counts["clips"] += 1
-                        lines.write(json.dumps({"path": sample.path, **sample.told}) + "\n")
+                        lines.write(json.dumps({"path": sample.path, **_with_times(sample.told)}) + "\n")
             except (tarfile.TarError, OSError, EOFError) as error:
                 raise VivaceError(f"Archive {str(path)!r} cannot be read ({error}); fetch it again.") from None
     return counts
@@ -198,6 +199,14 @@ def _told(content: bytes, suffix: str) -> dict[str, Any]:
         if given:
             found[ours] = given
     return found
+
+
+def _with_times(told: dict[str, Any]) -> dict[str, Any]:
+    """Without what others may call speech and is no times of the caption's speeches."""
+    try:
+        return {**told, "speech": checked_times(told["speech"], told.get("caption"))}
+    except (KeyError, ValueError):
+        return {name: value for name, value in told.items() if name != "speech"}
 
 
 def _first(row: dict[str, Any], names: Iterable[str]) -> Any:

@@ -1,15 +1,16 @@
-"""What a run would do, without doing it: how much another setting or bound leaves to be measured."""
+"""What a run would do, without doing it: how much another setting or bound leaves to be measured, and keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from vivace.curation.clip import Clip
 from vivace.curation.engine import SPLIT
 from vivace.curation.ledger import entry_of, settle
 from vivace.curation.ledger_answers import mean_seconds
-from vivace.curation.ledger_reader import Entry, LedgerReader
+from vivace.curation.ledger_reader import PAGE, Entry, LedgerReader
 from vivace.curation.stage import Planned, SetStage
 
 
@@ -54,7 +55,9 @@ def foresee(ledger: LedgerReader, planned: Sequence[Planned]) -> list[Foreseen]:
                     dropped += [clip.id for clip in clips if settle(stage, clip, steps[clip.id])[1] is not None]
                 ledger.drop(dropped)
             if isinstance(stage.stage, SetStage):
-                ledger.drop(list(_left_out(ledger, stage.stage, [*before, entry])))
+                left_out = _left_out(ledger, stage.stage, [*before, entry])
+                while ids := list(islice(left_out, PAGE)):
+                    ledger.drop(ids)
             found.append(Foreseen(stage.name, came, known, ledger.count_alive(), mean_seconds(ledger, entry)))
             before.append(entry)
             if stage.name == SPLIT:

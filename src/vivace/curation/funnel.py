@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from vivace.curation.clip import Clip
-from vivace.curation.engine import SPLIT
-from vivace.curation.ledger_answers import count_aside, is_part, mean_seconds, rejections, values_of, verdict_on
+from vivace.curation.engine import ENCODE, SPLIT
+from vivace.curation.ledger_answers import count_aside, is_part, mean_seconds, rejections, verdict_on
 from vivace.curation.ledger_reader import Entry, LedgerReader, Run
 from vivace.curation.stage import Bound
-from vivace.errors import VivaceError
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,21 @@ def progress(ledger: LedgerReader, now: float) -> Progress:
 
 @dataclass(frozen=True)
 class KeptClips:
-    """What all stages of the last run kept, in the order of the ids, with all columns. It can be gone through again
-    and again, and holds one page of clips at a time; only one who goes through it at a time."""
+    """What all stages of the last run kept before shards were written, in the order of the ids, with all columns. It
+    can be gone through again and again, and holds one page of clips at a time; only one who goes through it at a time.
+    """
 
     ledger: LedgerReader
 
     def __iter__(self) -> Iterator[Clip]:
-        passages(self.ledger)
-        entries = [entry for entry in self.ledger.plan() if entry.stage != SPLIT]
-        yield from self.ledger.alive(entries)
+        entries = [entry for entry in self.ledger.plan() if entry.stage != ENCODE]
+        with self.ledger.reading():
+            self.ledger.begin_alive()
+            for entry in entries:
+                self.ledger.narrow(entry)
+                if entry.stage == SPLIT:
+                    self.ledger.expand(entry.key)
+        yield from self.ledger.alive([entry for entry in entries if entry.stage != SPLIT])
 
 
 @dataclass(frozen=True)
@@ -126,47 +131,3 @@ def _chapter(ledger: LedgerReader, clip: Clip, entry: Entry) -> Chapter:
     bounds = {reason: Bound.model_validate(values) for reason, values in entry.settings["bounds"].items()}
     verdict, reason = verdict_on(ledger, clip.id, entry)
     return Chapter(entry.stage, verdict, reason, columns, bounds)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What one bound does to the clips that were measured for it, with everything else as it is.
-
-    Args:
-        values: of the column, sorted; those that are None are counted in `without`.
-    """
-
-    stage: str
-    reason: str
-    bound: Bound
-    values: Sequence[float]
-    without: int
-
-    def share(self, bound: Bound) -> float:
-        """The share of clips that another bound would let through."""
-        total = len(self.values) + self.without
-        return (sum(map(bound.holds, self.values)) + self.without) / total if total else 1.0
-
-    def quantiles(self, count: int = 10) -> list[float]:
-        """Values at equal steps of the distribution, the ends included; none where nothing was measured."""
-        if not self.values:
-            return []
-        return [self.values[round(k * (len(self.values) - 1) / count)] for k in range(count + 1)]
-
-
-def effect(ledger: LedgerReader, name: str) -> Effect:
-    """What the bound STAGE.REASON does.
-
-    Raises:
-        VivaceError: the last run had no such stage or bound.
-    """
-    stage, _, reason = name.partition(".")
-    entries = {entry.stage: entry for entry in ledger.plan()}
-    bounds = {f"{entry.stage}.{key}" for entry in entries.values() for key in entry.settings["bounds"]}
-    if name not in bounds:
-        raise VivaceError(f"Bound {name!r} is unknown; give one of {', '.join(sorted(bounds)) or '(none)'}.")
-    entry = entries[stage]
-    bound = Bound.model_validate(entry.settings["bounds"][reason])
-    values = values_of(ledger, entry, bound.column.partition(".")[2])
-    numbers = sorted(float(value) for value in values if value is not None)
-    return Effect(stage, reason, bound, numbers, len(values) - len(numbers))

@@ -1,7 +1,9 @@
 """A child process that measures one clip at a time, and that may crash, hang or eat memory without harm.
 
-The parent waits for each stage no longer than its limit and then kills the child; the system refuses the child more
-memory than its limit; and a child whose parent was killed ends by itself. Whatever happens costs one clip one attempt.
+The parent waits for a sign of life no longer than the limit and then kills the child; the system refuses the child
+more memory than its limit; and a child whose parent was killed ends by itself. Whatever happens costs one clip one
+attempt. The end of a stage is a sign of life, and what goes through a long file gives others (`pulse`): a film may take
+its time, and a decoder that hangs is ended as soon as with a short clip.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vivace.curation.chain import Job, Step, walk
+from vivace.curation.pulse import listen
 from vivace.curation.stage import Stage
 
-BEGIN, STEP, DONE = "begin", "step", "done"
+BEGIN, ALIVE, STEP, DONE = "begin", "alive", "step", "done"
+# Signs of life that follow one another within this share of the limit are told once.
+SELDOM = 0.1
 # What starts and imports counts for the first clip, and is no fault of it.
 START_SECONDS = 120.0
 _CRASHES = {
@@ -33,11 +38,13 @@ _CRASHES = {
 
 
 class Limits(BaseModel):
-    """What one clip may cost in one stage."""
+    """What a worker may take."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seconds: float = Field(default=120.0, gt=0, description="after which a stage counts as hanging")
+    seconds: float = Field(
+        default=120.0, gt=0, description="without a sign of life, after which a stage counts as hanging"
+    )
     memory_gib: float = Field(default=4.0, gt=0, description="of a worker process, its libraries included (Linux)")
 
 
@@ -65,15 +72,14 @@ class Guard:
             while True:
                 if not pipe.poll(self.limits.seconds):
                     self._stop()
-                    error = f"took longer than {self.limits.seconds:g} s"
-                    return [*steps, Step(running, time.perf_counter() - began, error=error)]
+                    return [*steps, Step(running, time.perf_counter() - began, error=_hung(self.limits))]
                 kind, value = pipe.recv()
                 if kind == BEGIN:
                     # A child that took very long to start says so only now, before it begins with any stage.
                     running, began = value or running, time.perf_counter()
                 elif kind == STEP:
                     steps.append(Step.from_plain(value))
-                else:
+                elif kind == DONE:
                     break
         except (EOFError, OSError):
             error = self._ending()
@@ -113,7 +119,7 @@ class Guard:
         self._stop()
         if code is not None and code < 0:
             if -code == signal.SIGALRM:
-                return f"took longer than {self.limits.seconds:g} s"
+                return _hung(self.limits)
             number = signal.Signals(-code)
             return f"the process {_CRASHES.get(number, 'ended')} ({number.name})"
         return f"the process ended with code {code}"
@@ -154,6 +160,7 @@ def _serve(pipe: Connection, stages: list[Stage], limits: Limits) -> None:
     _limit_memory(limits.memory_gib)
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         pipe.send((BEGIN, ""))
+        listen(_teller(pipe, limits))
         while True:
             job = Job.from_json(pipe.recv_bytes().decode())
             _alarm(limits.seconds)
@@ -165,6 +172,24 @@ def _serve(pipe: Connection, stages: list[Stage], limits: Limits) -> None:
                     pipe.send((BEGIN, job.stages[place + 1]))
             _alarm(0)
             pipe.send((DONE, None))
+
+
+def _teller(pipe: Connection, limits: Limits) -> Callable[[], None]:
+    """Tells the parent of signs of life, not of every one."""
+    told = time.monotonic()
+
+    def tell() -> None:
+        nonlocal told
+        if time.monotonic() - told > SELDOM * limits.seconds:
+            _alarm(limits.seconds)
+            pipe.send((ALIVE, None))
+            told = time.monotonic()
+
+    return tell
+
+
+def _hung(limits: Limits) -> str:
+    return f"gave no sign of life for longer than {limits.seconds:g} s"
 
 
 def _alarm(seconds: float) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vivace.curation.chain import Step
-from vivace.curation.clip import Clip, Rejected
+from vivace.curation.clip import Clip, Columns, Rejected
 from vivace.curation.ledger_reader import FILE, FORMAT, LOCK, PAGE, Entry, LedgerReader
 from vivace.curation.stage import Decision, Planned, judge
 from vivace.curation.stamp import stamp
@@ -138,8 +138,13 @@ class Ledger(LedgerReader):
     # Results
 
     def record_step(self, clip: str, entry: Entry, step: Step, attempts: int) -> None:
-        """Keep a step; to be called within `writing`. An error counts, and from `attempts` on the clip is set aside."""
+        """Keep a step; to be called within `writing`. An error counts, and from `attempts` on the clip is set aside; it
+        stands in the place of what the stage found before, where something has to be done once more."""
         if step.error is not None:
+            for table in ("measured", "verdicts"):
+                self.connection.execute(
+                    f"DELETE FROM {table} WHERE clip = ? AND stage = ? AND key = ?", (clip, entry.stage, entry.key)
+                )
             self.connection.execute(
                 "INSERT INTO failures VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET attempts = attempts + 1, "
                 "error = excluded.error, quarantined = attempts + 1 >= ?",
@@ -156,12 +161,15 @@ class Ledger(LedgerReader):
             "DELETE FROM failures WHERE clip = ? AND stage = ? AND key = ?", (clip, entry.stage, entry.key)
         )
 
-    def record_verdict(self, clip: str, entry: Entry, rejected: Rejected | None) -> None:
-        """Keep a verdict; to be called within `writing`."""
+    def record_verdict(self, clip: str, entry: Entry, rejected: Rejected | None, columns: Columns) -> None:
+        """Keep a verdict with the columns that it gives; to be called within `writing`."""
         reason, detail = (None, None) if rejected is None else (rejected.reason, rejected.detail)
         self.connection.execute(
-            "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
-            (entry.stage, entry.key, entry.bounds, clip, rejected is None, reason, detail),
+            "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(entry.stage, entry.key, entry.bounds, clip, rejected is None, reason, detail),
+                json.dumps(dict(columns)) if columns else None,
+            ),
         )
 
     def record_decisions(self, entry: Entry, digest: str, decisions: Iterable[Decision]) -> None:

@@ -221,6 +221,16 @@ class LedgerReader:
                 clips[clip] = clips[clip].with_columns(entry.stage, **json.loads(columns))
         return list(clips.values())
 
+    def stamps_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """What the files of these clips were when they were taken in (`stamp`); unknown clips are left out."""
+        marks = ",".join("?" * len(ids))
+        rows = self.connection.execute(
+            "SELECT c.id, COALESCE(p.stamp, c.stamp) FROM clips c LEFT JOIN clips p ON p.id = c.parent "
+            f"WHERE c.id IN ({marks})",
+            list(ids),
+        )
+        return {str(clip): str(found) for clip, found in rows}
+
     # Results
 
     def steps_of(self, ids: Sequence[str], entry: Entry) -> dict[str, Step]:
@@ -245,6 +255,15 @@ class LedgerReader:
             (entry.stage, entry.key, *ids),
         )
         return {str(row[0]) for row in rows}
+
+    def attempts_of(self, ids: Sequence[str], entry: Entry) -> dict[str, int]:
+        """How often the stage has failed on those of these clips on which it has."""
+        marks = ",".join("?" * len(ids))
+        rows = self.connection.execute(
+            f"SELECT clip, attempts FROM failures WHERE stage = ? AND key = ? AND clip IN ({marks})",
+            (entry.stage, entry.key, *ids),
+        )
+        return {str(clip): int(attempts) for clip, attempts in rows}
 
     def judged(self, ids: Sequence[str], entry: Entry) -> set[str]:
         """Those of these clips on which the stage has a verdict."""

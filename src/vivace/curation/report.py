@@ -23,7 +23,7 @@ from vivace.curation.stage import Bound, StageSettings
 PICTURES, HEIGHT = 6, 72  # of a strip
 LONGEST = 4.0  # seconds of an example that are shown
 RATE = 8000  # Hz of its sound: enough to tell hiss, hum and speech
-BALANCED = {"speaking": "speech", "kind": "coherence", "label": "label"}
+BALANCED = {"speaking": "speech", "kind": "coherence", "domain": "domain", "label": "label"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def gather(ledger: LedgerReader, title: str, examples: int, limits: Limits | Non
             bounds["unclear"] = Bound(column="clarity.level", least=entry.settings["least"])
         for reason, bound in bounds.items():
             stage, _, column = bound.column.partition(".")
-            histogram = histogram_of(ledger, entry, column) if stage == entry.stage else None
+            drawn = stage == entry.stage and not bound.on_text
+            histogram = histogram_of(ledger, entry, column) if drawn else None
             if histogram is not None:
                 distributions.append(Distribution(entry.stage, reason, bound, histogram))
     shares = []

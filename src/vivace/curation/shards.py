@@ -1,11 +1,12 @@
-"""What a curation ends in: immutable shards of clips or latents, in buckets of size and length, ready for training."""
+"""What a curation ends in: clips as shards hold them, in buckets of size and length, ready for training.
+
+`vivace.curation.encode` does this in guarded processes, and `vivace.curation.shard_writing` writes the shards.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,10 +68,13 @@ class Prepared:
 
 def is_validation(clip: Clip, share: float) -> bool:
     """By the file, so that no clip of training comes from a file of the validation."""
-    return (
-        int(hashlib.sha256(f"held out {clip.path}".encode(errors="surrogateescape")).hexdigest()[:8], 16)
-        < share * 2**32
-    )
+    return place_of(clip) < share
+
+
+def place_of(clip: Clip) -> float:
+    """A number in 0 to 1 for each file."""
+    told = f"held out {clip.path}".encode(errors="surrogateescape")
+    return int(hashlib.sha256(told).hexdigest()[:8], 16) / 2**32
 
 
 def prepare(clip: Clip, settings: ShardSettings) -> Prepared | Rejected:
@@ -103,7 +107,6 @@ def prepare(clip: Clip, settings: ShardSettings) -> Prepared | Rejected:
         return Rejected("long_caption")
     row = {
         "content": "curated",
-        "split": "val" if is_validation(clip, settings.validation) else "train",
         "seed": int(clip.id[:8], 16),
         "kind": clip.get("labels.label", ""),
         "scene": "",
@@ -139,63 +142,13 @@ def check_shards(settings: ShardSettings) -> None:
     """
     if not settings.use:
         return
-    _shards()
+    shard_format()
     if settings.content == "latents":
-        for folder in _codecs(settings):
+        for folder in codecs_of(settings):
             if not (folder / "config.json").is_file():
                 raise VivaceError(
                     f"Codec folder {str(folder)!r} has no config.json; correct it in the recipe's shards."
                 )
-
-
-def write_shards(clips: Iterable[Clip], settings: ShardSettings, folder: Path) -> dict[str, int]:
-    """Write `folder/train` and `folder/validation`; what is there and of the same clips stays as it is.
-
-    A folder of other clips or settings is put aside under its own digest, since shards never change. Returns the
-    numbers of clips, and of those that `prepare` leaves out by reason.
-
-    Args:
-        clips: is gone through twice, first for the digest; no more than one clip is held.
-
-    Raises:
-        VivaceError: codecs that are missing; pyarrow is not installed.
-    """
-    shards = _shards()
-    encoder = _Encoder(*_codecs(settings)) if settings.content == "latents" else None
-    digest = _digest(clips, settings)
-    counts = {"train": 0, "validation": 0, "shorter": 0, "cut_speech": 0, "long_caption": 0, "unreadable": 0}
-    writers = {}
-    for part in ("train", "validation"):
-        metadata: dict[str, Any] = {"curation": digest, "settings": settings.model_dump(mode="json")}
-        if encoder is not None:
-            metadata["codecs"] = encoder.hashes
-        _put_aside(folder / part, digest)
-        writers[part] = shards.ShardWriter(folder / part, shards.ShardHeader(settings.content, metadata))
-    if all(writer.finished for writer in writers.values()):
-        return counts | {part: len(writer) for part, writer in writers.items()}
-    for clip in clips:
-        part = "validation" if is_validation(clip, settings.validation) else "train"
-        if clip.id in writers[part]:
-            counts[part] += 1
-            continue
-        try:
-            ready = prepare(clip, settings)
-        except (VivaceError, OSError):
-            ready = Rejected("unreadable")  # it was readable a while ago; the others need not wait for it
-        if isinstance(ready, Rejected):
-            counts[ready.reason] += 1
-            continue
-        tensors: dict[str, Any] = {"video": ready.video, "audio": ready.audio}
-        if ready.references is not None:
-            tensors["references"] = ready.references
-        row = ready.row
-        if encoder is not None:
-            tensors, row = encoder(ready)
-        writers[part].add(clip.id, tensors, row)
-        counts[part] += 1
-    for writer in writers.values():
-        writer.close()
-    return counts
 
 
 def clip_shards(folder: Path) -> Any:
@@ -204,10 +157,10 @@ def clip_shards(folder: Path) -> Any:
     Raises:
         VivaceError: no shards of clips there; pyarrow is not installed.
     """
-    return _shards().ShardReader(folder, "clips")
+    return shard_format().ShardReader(folder, "clips")
 
 
-def _shards() -> Any:
+def shard_format() -> Any:
     try:
         from vivace.data import shards
     except ModuleNotFoundError as error:
@@ -215,63 +168,7 @@ def _shards() -> Any:
     return shards
 
 
-def _digest(clips: Iterable[Clip], settings: ShardSettings) -> str:
-    """Of all that the shards will hold."""
-    told = hashlib.sha256(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode())
-    for clip in clips:
-        told.update(json.dumps(json.loads(clip.to_json()), sort_keys=True).encode())
-    return told.hexdigest()[:16]
-
-
-def _put_aside(folder: Path, digest: str) -> None:
-    header = folder / "header.json"
-    if not header.is_file():
-        return
-    before = json.loads(header.read_text()).get("metadata", {}).get("curation", "unknown")
-    if before != digest:
-        aside = folder.with_name(f"{folder.name}-{before}")
-        if aside.exists():
-            shutil.rmtree(aside)
-        folder.rename(aside)
-
-
-class _Encoder:
-    """Both codecs, loaded once."""
-
-    def __init__(self, vae: Path, audio_vae: Path) -> None:
-        import torch
-        from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
-
-        from vivace.data.fingerprint import weights_hash
-
-        try:
-            self.vae = AutoencoderKLWan.from_pretrained(vae, torch_dtype=torch.float32).eval()
-            self.audio_vae = AutoencoderKLLTX2Audio.from_pretrained(audio_vae, torch_dtype=torch.float32).eval()
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise VivaceError(f"The codecs of the shards cannot be loaded ({reason}); correct their folders.") from None
-        self.hashes = {"vae": weights_hash(self.vae), "audio_vae": weights_hash(self.audio_vae)}
-
-    def __call__(self, ready: Prepared) -> tuple[dict[str, Any], dict[str, Any]]:
-        import torch
-
-        from vivace.models.codecs import encode_audio, encode_video
-
-        with torch.inference_mode():
-            pictures = torch.from_numpy(ready.video)[None].permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-            video = encode_video(self.vae, pictures)[0].half().cpu()
-            sound = torch.from_numpy(ready.audio.astype(np.float32) / 32768)[None]
-            audio = encode_audio(self.audio_vae, sound, ready.row["audio_tokens"])[0].half().cpu()
-            tensors = {"video": video.clone(), "audio": audio.clone()}
-            if ready.references is not None:
-                seen = torch.from_numpy(ready.references).permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1
-                stills = encode_video(self.vae, seen)[:, :, 0] if len(seen) else video[:, 0][None][:0]
-                tensors["references"] = stills.half().cpu().clone()
-        grid = dict(zip(("latent_frames", "latent_height", "latent_width"), video.shape[1:], strict=True))
-        return tensors, ready.row | grid
-
-
-def _codecs(settings: ShardSettings) -> tuple[Path, Path]:
+def codecs_of(settings: ShardSettings) -> tuple[Path, Path]:
     if settings.vae is None or settings.audio_vae is None:
         raise VivaceError("Shards of latents need codecs; set shards.vae and shards.audio_vae.")
     return settings.vae, settings.audio_vae

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vivace.curation.clip import Clip
+from vivace.curation.stated_speech import checked_times
 from vivace.errors import VivaceError
 
 # What lies beside footage and is about it.
@@ -27,7 +28,9 @@ class InputSettings(BaseModel):
     folder: Path | None = Field(
         default=None, description="is gone through with all folders in it; links are not followed"
     )
-    manifest: Path | None = Field(default=None, description="JSON lines: path, licence, source, caption; or NAVA's")
+    manifest: Path | None = Field(
+        default=None, description="JSON lines: path, licence, source, caption, speech; or NAVA's"
+    )
     licence: str = Field(default="", description="of everything that states none itself")
     source: str = Field(default="", description="likewise")
 
@@ -123,6 +126,8 @@ def _row(line: str, number: int, manifest: Path, folder: Path) -> tuple[Path, di
         path, columns = row["path"], {name: row[name] for name in FIELDS if row.get(name)}
         if not isinstance(path, str) or not path or "\0" in path:
             raise ValueError("the path is no text, empty or holds a NUL character")
+        if "speech" in columns:
+            columns["speech"] = checked_times(columns["speech"], columns.get("caption"))
         os.fsencode(path)  # halves of characters are no name on any system
         json.dumps(columns, ensure_ascii=False).encode()  # nor text that could be stored
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

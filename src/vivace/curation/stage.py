@@ -10,34 +10,66 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vivace.curation.clip import Clip, Columns, Rejected
+from vivace.curation.model_print import folder_print
 from vivace.errors import VivaceError
+
+HIGH = "high"  # the label of a clip that breaks no bound
 
 
 class Bound(BaseModel):
-    """A clip whose column lies outside is rejected; the bound's name is the reason. No value is never outside."""
+    """A clip whose column lies outside is rejected; the bound's name is the reason.
+
+    On numbers by `least` and `most`, or on text by `one_of` and `none_of`, letter for letter. No value (text without a
+    letter is none) is outside only where the bound says that one is `needed`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     column: str
     least: float | None = Field(default=None, allow_inf_nan=False)
     most: float | None = Field(default=None, allow_inf_nan=False)
+    one_of: tuple[str, ...] | None = None
+    none_of: tuple[str, ...] | None = None
+    needed: bool = False
     use: bool = True
 
     @model_validator(mode="after")
     def _lets_something_through(self) -> Bound:
         if self.least is not None and self.most is not None and self.least > self.most:
             raise ValueError(f"least, {self.least:g}, is above most, {self.most:g}; exchange them")
+        if self.on_text and (self.least is not None or self.most is not None):
+            raise ValueError("a bound is on numbers (least, most) or on text (one_of, none_of); give it one of the two")
+        if self.one_of is not None and not set(self.one_of) - set(self.none_of or ()):
+            raise ValueError("one_of without what none_of excludes is empty, so that nothing passes; name something")
         return self
+
+    @property
+    def on_text(self) -> bool:
+        return self.one_of is not None or self.none_of is not None
+
+    @property
+    def wanted(self) -> str:
+        """In words what passes."""
+        sides = [f"at least {self.least:g}"] if self.least is not None else []
+        sides += [f"at most {self.most:g}"] if self.most is not None else []
+        sides += [f"one of {', '.join(self.one_of)}"] if self.one_of is not None else []
+        sides += [f"none of {', '.join(self.none_of)}"] if self.none_of is not None else []
+        return " and ".join(sides) or "anything"
 
     def holds(self, value: Any) -> bool:
         """Whether a value lies inside, the ends included."""
-        if value is None or not self.use:
+        if not self.use:
             return True
+        if value is None or value == "":
+            return not self.needed
+        if self.on_text:
+            return (self.one_of is None or value in self.one_of) and value not in (self.none_of or ())
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 
@@ -45,12 +77,18 @@ class StageSettings(BaseModel):
     """What all stages' settings have.
 
     Subclasses give their default bounds in `DEFAULT_BOUNDS` and name in `DECIDING` those fields that only matter when
-    a set stage decides; all other fields are part of what a measurement depends on.
+    a set stage decides, and in `OPERATIONAL` those that change no result, such as how long to wait for one; all other
+    fields are part of what a measurement depends on. In `FOLDERS` are fields that may name a model's folder, whose
+    content then counts in place of its path. `LABEL` names a column that says of each clip which bound it broke
+    first, or "high".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     DEFAULT_BOUNDS: ClassVar[Mapping[str, Bound]] = {}
     DECIDING: ClassVar[frozenset[str]] = frozenset()
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset()
+    FOLDERS: ClassVar[frozenset[str]] = frozenset()
+    LABEL: ClassVar[str | None] = None
 
     use: bool = True
     bounds: dict[str, Bound] = Field(default_factory=dict, description="reason to column, least and most")
@@ -74,26 +112,41 @@ class StageSettings(BaseModel):
         return {**values, "bounds": bounds}
 
     def measuring(self) -> dict[str, Any]:
-        """The settings on which a measurement depends."""
-        left_out = {"use", "bounds", *self.DECIDING}
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in left_out}
+        """The settings on which a measurement depends.
+
+        Raises:
+            VivaceError: the folder of a model cannot be read.
+        """
+        left_out = {"use", "bounds", *self.DECIDING, *self.OPERATIONAL}
+        found = {key: value for key, value in self.model_dump(mode="json").items() if key not in left_out}
+        for key in self.FOLDERS:
+            if Path(str(found[key])).is_dir():
+                found[key] = {"folder": folder_print(Path(str(found[key])))}
+        return found
 
     def deciding(self) -> dict[str, Any]:
         """The settings on which only the verdict depends."""
         return {key: self.model_dump(mode="json")[key] for key in ("bounds", *sorted(self.DECIDING))}
+
+    def label(self, rejected: Rejected | None) -> dict[str, str]:
+        """The column that a verdict gives a clip, if this stage has one."""
+        return {} if self.LABEL is None else {self.LABEL: HIGH if rejected is None else rejected.reason}
 
 
 @runtime_checkable
 class Stage(Protocol):
     """One step of curation.
 
-    name: prefix of its columns. version: raised whenever the same clip would be measured differently. needs: the
-    stages whose columns `measure` reads; it is shown no others.
+    name: prefix of its columns. version: raised whenever the same clip would be measured differently.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
-    needs: ClassVar[tuple[str, ...]]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stages whose columns `measure` reads; it is shown no others."""
+        ...
 
     @property
     def settings(self) -> StageSettings: ...
@@ -133,15 +186,29 @@ def judge(settings: StageSettings, clip: Clip) -> Rejected | None:
     """The first bound that a measured clip breaks, in the order in which they are given.
 
     Raises:
-        VivaceError: a bound on a column that holds no numbers.
+        VivaceError: a bound on numbers on a column that holds none, or one on text on a column of another kind.
     """
     for reason, bound in settings.bounds.items():
         value = clip.get(bound.column)
-        if value is None:
-            continue  # which is never outside
-        if not isinstance(value, (int, float)):
-            raise VivaceError(f"Bound {reason!r} is on {bound.column!r}, which is no number; give it another column.")
-        if not bound.holds(value):
+        if not bound.use:
+            continue
+        if value is None or value == "":
+            if bound.needed:
+                return Rejected(reason, f"{bound.column} has no value, wanted {bound.wanted}")
+        elif bound.on_text:
+            if not isinstance(value, str) and not bound.column.startswith("input."):
+                raise VivaceError(
+                    f"Bound {reason!r} names text for {bound.column!r}, which is none; give it least and most."
+                )
+            # What the input says may be of any kind, and one row of a manifest must not stop a run.
+            if not bound.holds(str(value)):
+                return Rejected(reason, f"{bound.column} is {str(value)[:200]!r}, wanted {bound.wanted}")
+        elif not isinstance(value, (int, float)):
+            raise VivaceError(
+                f"Bound {reason!r} is on {bound.column!r}, which is no number; give it another column, or one_of if "
+                "it holds text."
+            )
+        elif not bound.holds(value):
             low = bound.least is not None and value < bound.least
             limit = f"at least {bound.least:g}" if low else f"at most {bound.most:g}"
             return Rejected(reason, f"{bound.column} is {value:.4g}, wanted {limit}")

@@ -21,6 +21,7 @@ DOMAINS = (
     "Vehicles",
     "Sports",
 )
+OTHER = "Other/other/other"  # of what no leaf fits
 # domain | second level | leaf | words for what is seen | words for what is heard
 _TABLE = """
 Animals | pets | dog | dog puppy hound | bark barks barking whine growl howl panting
@@ -113,6 +114,13 @@ def leaves() -> tuple[Leaf, ...]:
         domain, group, name, seen, heard = (part.strip() for part in line.split("|"))
         found.append(Leaf(domain, group, name, frozenset(seen.split()), frozenset(heard.split())))
     return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def paths() -> frozenset[str]:
+    """All labels of the three levels, as "Animals", "Animals/pets" or "Animals/pets/dog"."""
+    whole = [*(leaf.path for leaf in leaves()), OTHER]
+    return frozenset("/".join(path.split("/")[:depth]) for path in whole for depth in (1, 2, 3))
 
 
 def label(seen: str, heard: str) -> list[tuple[Leaf, tuple[str, ...]]]:

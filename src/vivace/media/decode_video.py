@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,23 +20,37 @@ MAX_BYTES = 4 * 2**30
 EXACT_FORMATS = {"mp4", "mov"}
 # Containers with an index; others (MPEG streams) guess and may land too late, so they are decoded from their beginning.
 INDEXED_FORMATS = {"mp4", "mov", "matroska", "webm", "avi"}
+# By how much room for pictures grows where nobody says how many there are.
+GROWTH = 1.25
 # How far others may stay short of the length they announce (a guess in many) before they count as truncated.
 INEXACT_SLACK = Fraction(1, 2)
 
 
 def decode_pictures(
-    path: Path, container: Any, stream: Any, begin: Fraction, length: Fraction | None, *, up_to: bool = False
+    path: Path,
+    container: Any,
+    stream: Any,
+    begin: Fraction,
+    length: Fraction | None,
+    *,
+    up_to: bool = False,
+    getting_on: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, Fraction, int]:
     """Pictures from the one shown at `begin` on, for `length` seconds or to the end.
 
+    They are decoded to where they stay: beside them no more than one picture is in memory, or a quarter of them where
+    the file does not say how many there are.
+
     Args:
         up_to: whether a file may end before `length`.
+        getting_on: is called for each picture, of those before `begin` too.
 
     Returns:
         frames uint8 [T, H, W, 3], the rate, and the index of the first picture on the grid of that rate.
 
     Raises:
-        VivaceError: the part reaches outside the file, the file is damaged or truncated, or the part is too large.
+        VivaceError: the part reaches outside the file, the file is damaged or truncated, its pictures change their
+            size, or the part is too large.
     """
     stream.thread_type = "AUTO"
     fps = rate_of(stream, path)
@@ -53,23 +68,37 @@ def decode_pictures(
     room = MAX_BYTES // (stream.codec_context.height * stream.codec_context.width * 3 or 1)
     _check_memory(count or (total or 0) - first, room, path)
 
-    pictures: list[np.ndarray] = []
-    reformatter = VideoReformatter()  # one for all pictures: its tables take longer to make than a small picture
-    for end, frame in _shown(container, stream, fps, first, seek=_is_one_of(INDEXED_FORMATS, container)):
-        new = (end if count is None else min(end, first + count)) - first - len(pictures)
-        if new > 0:
-            _check_memory(len(pictures) + new, room, path)
-            pictures += [_as_rgb(frame, Fraction(stream.sample_aspect_ratio or 1), reformatter)] * new
-        if count is not None and len(pictures) >= count:
-            break
     promised = count if count is not None and not (up_to and total is None) else (total or first) - first
+    pictures = np.empty(0, np.uint8)
+    filled = 0
+    reformatter = VideoReformatter()  # one for all pictures: its tables take longer to make than a small picture
+    indexed = _is_one_of(INDEXED_FORMATS, container)
+    for end, frame in _shown(container, stream, fps, first, indexed, getting_on):
+        reached = (end if count is None else min(end, first + count)) - first
+        if reached > filled:
+            _check_memory(reached, room, path)
+            picture = _as_rgb(frame, Fraction(stream.sample_aspect_ratio or 1), reformatter)
+            if filled and picture.shape != pictures.shape[1:]:
+                raise VivaceError(f"File {str(path)!r} changes the size of its pictures; convert it to one size first.")
+            if reached > len(pictures):
+                if not filled:
+                    pictures = np.empty((max(promised, reached), *picture.shape), np.uint8)
+                else:  # in place: the system moves the pictures so far, without a copy beside them
+                    more = min(room, math.ceil(GROWTH * reached))
+                    pictures.resize((more, *picture.shape), refcheck=False)
+            pictures[filled:reached] = picture
+            filled = reached
+        if count is not None and filled >= count:
+            break
     slack = INEXACT_SLACK * fps if (count is None or up_to) and not _is_one_of(EXACT_FORMATS, container) else 0
-    if not pictures or len(pictures) < promised - slack:
+    if not filled or filled < promised - slack:
         raise VivaceError(
-            f"File {str(path)!r} is truncated or damaged: {len(pictures)} of {max(promised, 1)} pictures "
+            f"File {str(path)!r} is truncated or damaged: {filled} of {max(promised, 1)} pictures "
             "could be read; give an intact copy."
         )
-    return np.stack(pictures), fps, first
+    if filled < len(pictures):
+        pictures.resize((filled, *pictures.shape[1:]), refcheck=False)
+    return pictures, fps, first
 
 
 def rate_of(stream: Any, path: Path) -> Fraction:
@@ -84,7 +113,9 @@ def rate_of(stream: Any, path: Path) -> Fraction:
     return as_rate(Fraction(rate))
 
 
-def _shown(container: Any, stream: Any, fps: Fraction, first: int, seek: bool) -> Iterator[tuple[int, Any]]:
+def _shown(
+    container: Any, stream: Any, fps: Fraction, first: int, seek: bool, getting_on: Callable[[], None]
+) -> Iterator[tuple[int, Any]]:
     """Decoded pictures that are shown at index `first` or later, each with the index at which the next one is."""
     origin = stream.start_time or 0
     if first > 0 and seek:
@@ -94,14 +125,17 @@ def _shown(container: Any, stream: Any, fps: Fraction, first: int, seek: bool) -
     def index_of(ticks: int) -> int:
         return round((ticks - origin) * stream.time_base * fps)
 
-    held = None
+    held, latest = None, -1
     for frame in container.decode(stream):
         if frame.pts is None or frame.is_corrupt:
             raise av.error.InvalidDataError(0, "a picture is damaged")
+        if index_of(frame.pts) > latest:  # what goes in circles does not get on
+            latest = index_of(frame.pts)
+            getting_on()
         if held is None and seek and first > 0 and index_of(frame.pts) > first:
             # The container's own index sent us past the picture; from the beginning it cannot be missed.
             container.seek(origin, stream=stream, backward=True)
-            yield from _shown(container, stream, fps, first, seek=False)
+            yield from _shown(container, stream, fps, first, False, getting_on)
             return
         if held is not None and index_of(frame.pts) > max(first, index_of(held.pts)):
             yield index_of(frame.pts), held

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def read_clip(
     *,
     at_most: float | None = None,
     pictures: bool = True,
+    getting_on: Callable[[], None] = lambda: None,
 ) -> Clip:
     """Read a clip, or the part of it that begins with the picture shown at `start` and lasts `seconds`.
 
@@ -44,6 +45,7 @@ def read_clip(
         seconds: length; None reads to the end. It is rounded to a whole number of pictures.
         at_most: instead of `seconds`, a length that a shorter file need not reach.
         pictures: False leaves a file's pictures out.
+        getting_on: is called for each picture that is decoded, of those before `start` too.
 
     Raises:
         VivaceError: no such file, no video or sound in it, a damaged or truncated file, a part that reaches outside,
@@ -60,7 +62,9 @@ def read_clip(
         fps = Fraction(24)
         stream, origin = picture_stream(container), time_origin(container)
         if stream is not None and pictures:
-            frames, fps, first = decode_pictures(path, container, stream, begin, length, up_to=at_most is not None)
+            frames, fps, first = decode_pictures(
+                path, container, stream, begin, length, up_to=at_most is not None, getting_on=getting_on
+            )
             begin, length = first / fps, len(frames) / fps
     with opened(path) as container:
         sound = sound_stream(container)

@@ -5,7 +5,7 @@ A file that was cut short plays without an error up to where it ends; only count
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -61,8 +61,11 @@ class Contents:
         return max(shares)
 
 
-def scan(path: str | Path) -> Contents:
+def scan(path: str | Path, getting_on: Callable[[], None] = lambda: None) -> Contents:
     """Decode all of a file and count; no picture is kept.
+
+    Args:
+        getting_on: is called after each packet, as long as no more is read than the file holds.
 
     Raises:
         VivaceError: no such file, no media file, one without pictures and sound, or without a frame rate.
@@ -78,6 +81,7 @@ def scan(path: str | Path) -> Contents:
         if pictures is not None and (pictures.frames or pictures.duration):
             announced = pictures.frames or round(pictures.duration * pictures.time_base * fps)
         counted, samples, damaged = 0, 0, 0
+        unread = path.stat().st_size
         rate = 0 if sound is None else sound.codec_context.sample_rate
         for packet in container.demux(*streams):
             try:
@@ -89,6 +93,9 @@ def scan(path: str | Path) -> Contents:
                         samples += frame.samples
             except av.error.InvalidDataError:
                 damaged += 1
+            unread -= packet.size
+            if unread >= 0:
+                getting_on()
         return Contents(
             container=container.format.name,
             width=0 if pictures is None else pictures.codec_context.width,

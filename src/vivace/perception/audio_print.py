@@ -16,6 +16,7 @@ _FLOOR = 1e-4  # of the loudest band's power: what lies below is not heard
 _LEAST_RISE = 0.03  # nepers; what changes less is silence, its noise or a tone that is held
 _LEAST_WORDS = 12
 _SILENCE = 1e-7
+_SCRAMBLE = 2654435761  # odd, so that no two numbers below 2**32 become one (Knuth's multiplicative hashing)
 
 
 def audio_print(audio: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -61,6 +62,18 @@ def print_distance(first: np.ndarray, second: np.ndarray, farthest: int = 32) ->
         found = min(0.5 * differing / by_chance, 1.0) if by_chance else 0.0
         best = found if best is None else min(best, found)
     return best
+
+
+def print_keys(words: np.ndarray, count: int = 16) -> list[int]:
+    """Numbers below 2**32 by which prints can be looked up: copies share some, also where one is trimmed.
+
+    Each is two neighbouring words, both changing. Of all, those `count` are chosen that are smallest once scrambled,
+    which are mostly the same ones in a copy, wherever they stand.
+    """
+    words = words.astype(np.uint64)
+    pairs = np.unique(((words[:-1] << np.uint64(16)) | words[1:])[(words[:-1] != 0) & (words[1:] != 0)])
+    scrambled = (pairs * np.uint64(_SCRAMBLE)) % np.uint64(1 << 32)
+    return [int(key) for key in pairs[np.argsort(scrambled, kind="stable")[:count]]]
 
 
 def _changing(words: np.ndarray) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vivace.world.footage_letters import GLYPHS, lettering
+from vivace.world.footage_marks import MARKS, draw_mark, laid
+
 PICTURE_FAULTS: tuple[str, ...] = (
     "overlay",
     "letterboxed",
@@ -20,23 +23,13 @@ PICTURE_FAULTS: tuple[str, ...] = (
     "flat",
 )
 SOUND_FAULTS: tuple[str, ...] = ("silent", "clipped", "hissing", "dull", "music", "shifted")
-# Five by seven dots of a few capitals; enough for lettering that looks like lettering.
-_GLYPHS = {
-    "A": (14, 17, 17, 31, 17, 17, 17),
-    "E": (31, 16, 16, 30, 16, 16, 31),
-    "H": (17, 17, 17, 31, 17, 17, 17),
-    "L": (16, 16, 16, 16, 16, 16, 31),
-    "N": (17, 25, 21, 19, 17, 17, 17),
-    "O": (14, 17, 17, 17, 17, 17, 14),
-    "R": (30, 17, 17, 30, 20, 18, 17),
-    "S": (15, 16, 16, 14, 1, 1, 30),
-    "T": (31, 4, 4, 4, 4, 4, 4),
-    "U": (17, 17, 17, 17, 17, 17, 14),
-}
+# Not among those that are drawn by default, so that what was drawn before stays as it was.
+MORE_PICTURE_FAULTS: tuple[str, ...] = MARKS
+MORE_SOUND_FAULTS: tuple[str, ...] = ("silent-part",)
 
 
 def faulty_picture(rng: np.random.Generator, frames: np.ndarray, fault: str) -> np.ndarray:
-    """Pictures uint8 [T, H, W, 3] with one of `PICTURE_FAULTS`."""
+    """Pictures uint8 [T, H, W, 3] with one of `PICTURE_FAULTS` or `MORE_PICTURE_FAULTS`."""
     count, height = frames.shape[:2]
     match fault:
         case "overlay":
@@ -79,15 +72,25 @@ def faulty_picture(rng: np.random.Generator, frames: np.ndarray, fault: str) -> 
             return np.clip(frames * swing[:, None, None, None], 0, 255).astype(np.uint8)
         case "flat":
             return (128 + (frames.astype(np.float32) - 128) * rng.uniform(0.06, 0.1)).astype(np.uint8)
+        case "logo" | "watermark":
+            return laid(draw_mark(rng, fault, height, frames.shape[2]), frames)
     raise ValueError(fault)
 
 
 def faulty_sound(rng: np.random.Generator, audio: np.ndarray, rate: int, fault: str) -> np.ndarray:
-    """Sound float32 [C, N] with one of `SOUND_FAULTS` ("shifted" is made where the pictures are known)."""
+    """Sound float32 [C, N] with one of `SOUND_FAULTS` or `MORE_SOUND_FAULTS`.
+
+    "shifted" is made where the pictures are known.
+    """
     count = audio.shape[1]
     match fault:
         case "silent":
             return np.zeros_like(audio)
+        case "silent-part":
+            begin, length = rng.uniform(0.2, 0.4), rng.uniform(0.4, 0.55)
+            gone = audio.copy()
+            gone[:, round(begin * count) : round((begin + length) * count)] = 0
+            return gone
         case "clipped":
             peak = max(float(np.abs(audio).max()), 1e-3)
             return np.clip(audio / peak * rng.uniform(10, 20), -1, 1).astype(np.float32)
@@ -123,12 +126,8 @@ def _overlaid(rng: np.random.Generator, frames: np.ndarray) -> np.ndarray:
     """A line of lettering at the lower or upper edge, as subtitles and watermarks stand."""
     height, width = frames.shape[1:3]
     dot = max(1, round(height * 0.012))
-    letters = rng.choice(list(_GLYPHS), size=max(3, int(0.8 * width / (6 * dot))))
-    rows = [[] for _ in range(7)]  # type: list[list[int]]
-    for letter in letters:
-        for line, bits in enumerate(_GLYPHS[str(letter)]):
-            rows[line] += [bits >> (4 - k) & 1 for k in range(5)] + [0]
-    ink = np.kron(np.array(rows, dtype=np.uint8), np.ones((dot, dot), np.uint8)).astype(bool)
+    letters = rng.choice(list(GLYPHS), size=max(3, int(0.8 * width / (6 * dot))))
+    ink = lettering(list(letters), dot)
     ink = ink[:, :width]
     top = round(height * (0.82 if rng.random() < 0.7 else 0.06))
     left = max(0, (width - ink.shape[1]) // 2)

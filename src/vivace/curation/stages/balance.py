@@ -1,4 +1,4 @@
-"""Balance: speaking and silent first, then the long tail of labels towards uniform shares.
+"""Balance: speaking and silent first, then the long tail of labels towards uniform shares, or to those that are stated.
 
 Only leaves out, never repeats: which clips of a too frequent label are left out is drawn by their ids, so that the same
 set gives the same choice and a larger one mostly the same.
@@ -7,21 +7,30 @@ set gives the same choice and a larger one mostly the same.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Annotated, ClassVar, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stage import Decision, StageSettings
 from vivace.curation.stages.coherence import WEAK
+from vivace.curation.target_shares import SILENT, SPEAKING, shared, stated, tempered
+from vivace.curation.taxonomy import DOMAINS, paths
+
+# What balance looks at beside labels where those stages are in use.
+BESIDE = ("coherence", "sound")
 
 
 class BalanceSettings(StageSettings):
     """Target shares."""
 
-    DECIDING: ClassVar = frozenset({"speaking", "weak", "temper", "most", "wanted"})
+    DECIDING: ClassVar = frozenset(
+        {"speaking", "weak", "music", "music_from", "temper", "rare", "most", "wanted", "shares"}
+    )
 
     speaking: float | None = Field(
         default=0.5, ge=0, le=1, description="share of clips with speech; none leaves it as it is"
@@ -29,108 +38,190 @@ class BalanceSettings(StageSettings):
     weak: float = Field(
         default=0.25, ge=0, le=1, description="largest share of clips whose sound is not of the picture"
     )
+    music: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="largest share of clips with a music bed; none come as long as the bound sound.music is in use",
+    )
+    music_from: float = Field(default=0.65, ge=0, le=1, description="share of held notes from which a clip has one")
     temper: float = Field(
         default=0.5,
         ge=0,
         le=1,
         description="a label of n clips keeps a number in proportion to n ** temper: 1 all, 0 as many as the rarest",
     )
+    rare: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="share of the clips below which a label is kept whole, and the others do not wait for it",
+    )
     most: float = Field(default=1.0, gt=0, le=1, description="share of the clips that are kept at most, in all")
-    wanted: dict[str, float] = Field(
+    wanted: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict, description="a label, or the beginning of its path, to a factor on its number"
     )
+    shares: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="a label, or the beginning of its path, to its share of all that is kept"
+    )
+
+    @model_validator(mode="after")
+    def _shares_make_sense(self) -> BalanceSettings:
+        for table, names in (("wanted", self.wanted), ("shares", self.shares)):
+            for name in names:
+                if name not in paths():
+                    raise ValueError(
+                        f"{table} names {name!r}, which is no label; name one such as Animals, Animals/pets or "
+                        f"Animals/pets/dog, of {', '.join(DOMAINS)} or Other"
+                    )
+        if sum(self.shares.values()) > 1 + 1e-9:
+            raise ValueError(f"shares add up to {sum(self.shares.values()):g}; keep them to 1 at most")
+        for name in self.shares:
+            above = next((other for other in self.shares if name.startswith(other + "/")), None)
+            if above is not None:
+                raise ValueError(f"shares name {name!r} and {above!r}, in which it lies; state one of them")
+        return self
+
+
+class Group(NamedTuple):
+    """Clips between which balance draws lots."""
+
+    speaking: bool
+    label: str
+    weak: bool
+    music: bool
 
 
 class Balance:
-    """Leaves out what is too frequent."""
+    """Leaves out what is too frequent.
+
+    Args:
+        beside: the stages of `BESIDE` that are in use; clips are neither weak nor music to one that is not.
+    """
 
     name: ClassVar[str] = "balance"
-    version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("coherence", "labels")
+    version: ClassVar[int] = 2
 
-    def __init__(self, settings: BalanceSettings) -> None:
+    def __init__(self, settings: BalanceSettings, beside: Collection[str] = BESIDE) -> None:
         self.settings = settings
+        self.needs: tuple[str, ...] = (*(name for name in BESIDE if name in beside), "labels")
 
     def measure(self, clip: Clip) -> Clip | Rejected:
-        # What balance looks at in one place, small enough to be held of a whole set.
+        # What balance looks at in one place.
         return clip.with_columns(
-            self.name, label=clip["labels.label"], speaking=clip["labels.speaking"], kind=clip["coherence.kind"]
+            self.name,
+            label=clip["labels.label"],
+            domain=clip["labels.label"].partition("/")[0],
+            speaking=clip["labels.speaking"],
+            kind=clip.get("coherence.kind"),
+            tonal=clip.get("sound.tonal"),
         )
 
     def decide(self, clips: Iterable[Clip]) -> Iterator[Decision]:
-        """Three rounds: weakly coherent clips, speaking against silent, then labels within each of the two."""
+        """Rounds over the groups' sizes, then over their clips in the order of their lots.
+
+        Clips lie in a temporary database, so that memory does not grow with the set.
+        """
+        numbers: dict[Group, int] = {}
+        sizes = Counter[Group]()
+
+        def rows() -> Iterator[tuple[int, bytes, str]]:
+            for clip in clips:
+                group = self._group(clip)
+                sizes[group] += 1
+                yield numbers.setdefault(group, len(numbers)), _lot(clip.id), clip.id
+
+        with closing(sqlite3.connect("")) as store:
+            store.execute("CREATE TABLE seen(number INTEGER, lot BLOB, id TEXT)")
+            store.executemany("INSERT INTO seen VALUES (?, ?, ?)", rows())
+            steps = {numbers[group]: found for group, found in self._steps(sizes).items()}
+            before, place = -1, 0
+            for number, clip in store.execute("SELECT number, id FROM seen ORDER BY number, lot, id"):
+                place = place + 1 if number == before else 0
+                before = number
+                # Who has the lot that an earlier round left out did not come to the later ones.
+                reason = next((reason for target, reason in steps.get(number, ()) if place >= target), None)
+                if reason is not None:
+                    yield Decision(clip, Rejected(reason))
+
+    def _group(self, clip: Clip) -> Group:
+        tonal = clip.get("balance.tonal")
+        return Group(
+            clip["balance.speaking"],
+            clip["balance.label"],
+            clip["balance.kind"] == WEAK,
+            tonal is not None and tonal > self.settings.music_from,
+        )
+
+    def _steps(self, sizes: Mapping[Group, int]) -> dict[Group, list[tuple[int, str]]]:
+        """How many clips of each group are left after each round, and the reason of those that went."""
         s = self.settings
-        groups: dict[tuple[bool, str, bool], list[str]] = defaultdict(list)
-        for clip in clips:
-            key = (clip["balance.speaking"], clip["balance.label"], clip["balance.kind"] == WEAK)
-            groups[key].append(clip.id)
-        left = {key: sorted(ids, key=_lot) for key, ids in groups.items()}
-        total = sum(map(len, left.values()))
-        reasons: dict[str, str] = {}
+        left, total = dict(sizes), sum(sizes.values())
+        steps: dict[Group, list[tuple[int, str]]] = defaultdict(list)
 
-        def reduce(targets: Mapping[tuple[bool, str, bool], int], reason: str) -> None:
-            for key, target in targets.items():
-                for left_out in left[key][target:]:
-                    reasons[left_out] = reason
-                left[key] = left[key][:target]
+        def reduce(targets: Mapping[Group, int], reason: str) -> None:
+            for group, target in targets.items():
+                if target < left[group]:
+                    steps[group].append((target, reason))
+                    left[group] = target
 
-        strong = sum(len(ids) for (_, _, weak), ids in left.items() if not weak)
-        allowed = round(strong * s.weak / (1 - s.weak)) if s.weak < 1 else total
-        reduce(_shared({k: len(v) for k, v in left.items() if k[2]}, allowed), "weakly_coherent")
-        if s.speaking is not None:
-            speaking = sum(len(ids) for key, ids in left.items() if key[0])
-            silent = sum(len(ids) for key, ids in left.items() if not key[0])
-            if speaking and silent:
-                whole = min(
-                    speaking / s.speaking if s.speaking else float("inf"),
-                    silent / (1 - s.speaking) if s.speaking < 1 else float("inf"),
-                )
-                for side, share in ((True, s.speaking), (False, 1 - s.speaking)):
-                    sizes = {key: len(ids) for key, ids in left.items() if key[0] == side}
-                    reduce(_shared(sizes, round(whole * share)), "speaking" if side else "not_speaking")
-        for side in (True, False):
-            frequent = Counter[str]()
-            for (spoken, name, _), ids in left.items():
-                frequent[name] += len(ids) if spoken == side else 0
-            targets = tempered({name: n for name, n in frequent.items() if n}, s.temper, s.wanted)
-            for name, target in targets.items():
-                parts = {k: len(v) for k, v in left.items() if k[0] == side and k[1] == name}
-                reduce(_shared(parts, target), "frequent_label")
-        kept = sum(map(len, left.values()))
-        if kept > s.most * total:
-            reduce(_shared({k: len(v) for k, v in left.items()}, round(s.most * total)), "enough")
-        for clip_id, reason in reasons.items():
-            yield Decision(clip_id, Rejected(reason))
+        def at_most(chosen: set[Group], share: float, reason: str) -> None:
+            others = sum(n for group, n in left.items() if group not in chosen)
+            allowed = round(others * share / (1 - share)) if share < 1 else total
+            reduce(shared({group: left[group] for group in left if group in chosen}, allowed), reason)
 
+        def sided() -> None:
+            for group, target in _sided(left, s.speaking).items():
+                reduce({group: target}, "speaking" if group.speaking else "not_speaking")
 
-def tempered(sizes: Mapping[str, int], temper: float, wanted: Mapping[str, float]) -> dict[str, int]:
-    """How many clips each label keeps: in proportion to size ** temper times its factor, as many as can be had so
-    that the label that is scarcest against its share keeps all."""
-    if not sizes:
-        return {}
-    weights = {name: n**temper * _factor(name, wanted) for name, n in sizes.items()}
-    scale = min(n / weights[name] for name, n in sizes.items() if weights[name] > 0) if any(weights.values()) else 0.0
-    return {name: min(n, max(1, round(scale * weights[name]))) if weights[name] else 0 for name, n in sizes.items()}
+        at_most({group for group in left if group.weak}, s.weak, "weakly_coherent")
+        at_most({group for group in left if group.music}, s.music, "music")
+        if s.shares:
+            # Both at once, so that no clip of a scarce label goes for the sides' sake alone.
+            reduce(self._labels(left), "frequent_label")
+        else:
+            sided()
+            reduce(self._labels(left), "frequent_label")
+            sided()  # labels may have taken more of one side
+        if sum(left.values()) > s.most * total:
+            reduce(shared(left, round(s.most * total)), "enough")
+        return steps
 
-
-def _factor(name: str, wanted: Mapping[str, float]) -> float:
-    fitting = [key for key in wanted if name == key or name.startswith(key + "/")]
-    return max(wanted[max(fitting, key=len)], 0.0) if fitting else 1.0
+    def _labels(self, left: Mapping[Group, int]) -> dict[Group, int]:
+        """How many of each group its label's share allows."""
+        s = self.settings
+        sides: dict[bool, Counter[str]] = {SPEAKING: Counter(), SILENT: Counter()}
+        for group, n in left.items():
+            if n:
+                sides[group.speaking][group.label] += n
+        if s.shares:
+            targets = stated(sides, shares=s.shares, speaking=s.speaking, temper=s.temper, wanted=s.wanted, rare=s.rare)
+        else:
+            targets = {
+                (side, name): target
+                for side, labels in sides.items()
+                for name, target in tempered(labels, s.temper, s.wanted, s.rare).items()
+            }
+        found: dict[Group, int] = {}
+        for (side, name), target in targets.items():
+            parts = {group: n for group, n in left.items() if (group.speaking, group.label) == (side, name)}
+            found |= shared(parts, target)
+        return found
 
 
-def _shared(sizes: Mapping[tuple[bool, str, bool], int], target: int) -> dict[tuple[bool, str, bool], int]:
-    """`target` clips from groups in proportion to their sizes, to the clip (largest remainders)."""
-    total = sum(sizes.values())
-    if target >= total:
-        return dict(sizes)
-    exact = {key: n * target / total for key, n in sizes.items()}
-    found = {key: int(value) for key, value in exact.items()}
-    rest = sorted(exact, key=lambda key: (found[key] - exact[key], str(key)))
-    for key in rest[: target - sum(found.values())]:
-        found[key] += 1
-    return found
+def _sided(left: Mapping[Group, int], share: float | None) -> dict[Group, int]:
+    """As many clips as can be had with this share of speaking ones; all where there is but one side."""
+    sides = {side: {group: n for group, n in left.items() if group.speaking == side} for side in (SPEAKING, SILENT)}
+    speaking, silent = (sum(sides[side].values()) for side in (SPEAKING, SILENT))
+    if share is None or not speaking or not silent:
+        return dict(left)
+    whole = min(
+        speaking / share if share else float("inf"),
+        silent / (1 - share) if share < 1 else float("inf"),
+    )
+    return shared(sides[SPEAKING], round(whole * share)) | shared(sides[SILENT], round(whole * (1 - share)))
 
 
-def _lot(clip: str) -> str:
+def _lot(clip: str) -> bytes:
     """A place in an order that has nothing to do with the ids' own."""
-    return hashlib.sha256(f"balance {clip}".encode()).hexdigest()
+    return hashlib.sha256(f"balance {clip}".encode()).digest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -13,9 +14,15 @@ from vivace.curation.captioner import Captioner, Endpoint, Given, NoListError, U
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stage import StageSettings
 
+# How much longer than for an answer a worker may be silent, at the least.
+ROOM = 1.25
+
 
 class CaptionSettings(StageSettings):
     """Where captions come from."""
+
+    OPERATIONAL: ClassVar = frozenset({"key", "timeout", "attempts"})
+    FOLDERS: ClassVar = frozenset({"backend"})
 
     backend: str = Field(
         default="given",
@@ -26,13 +33,26 @@ class CaptionSettings(StageSettings):
     key: str = Field(default="", description="environment variable that holds the endpoint's key")
     pictures: int = Field(default=6, ge=1, le=64)
     sound: bool = Field(default=True, description="send the sound too")
-    timeout: float = Field(default=60.0, gt=0, description="seconds for an endpoint's answer")
+    timeout: float = Field(default=60.0, gt=0, description="seconds for each answer of an endpoint")
     attempts: int = Field(default=3, ge=1, description="to reach an endpoint")
     tokens: int = Field(default=768, gt=0, description="of a local model's answer at most")
 
     @property
     def remote(self) -> bool:
         return self.backend.startswith(("http://", "https://"))
+
+    def check_patience(self, limit: float) -> None:
+        """Whether a worker may wait for an answer without counting as hanging. limit: seconds without a sign of life.
+
+        Raises:
+            ValueError: it would be killed before the answer is given up.
+        """
+        least = math.ceil(self.timeout * ROOM)
+        if self.remote and limit < least:
+            raise ValueError(
+                f"captions.timeout, {self.timeout:g} s, leaves no room in executor.limits.seconds, {limit:g} s, after "
+                f"which a worker that waits is killed; raise the limit to {least} s, or lower the timeout"
+            )
 
     @model_validator(mode="after")
     def _backend_is_known(self) -> CaptionSettings:

@@ -6,7 +6,11 @@ clip's edges with that of a sharp edge blurred to six known degrees.
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import accumulate
 from typing import ClassVar
 
 import numpy as np
@@ -48,19 +52,35 @@ class Clarity:
         return clip.with_columns(self.name, level=round(clarity_level(material.frames), 4))
 
     def decide(self, clips: Iterable[Clip]) -> Iterator[Decision]:
-        # Levels are counted in hundredths, so that the distribution takes the same memory for any number of clips.
-        found = [(clip.id, round(100 * clip["clarity.level"])) for clip in clips]
-        if not found:
-            return
-        levels = np.array([level for _, level in found])
-        bound = float(np.quantile(levels, self.settings.cut, method="lower")) if self.settings.cut else 0.0
-        for clip, level in found:
-            if level < 100 * self.settings.least:
-                yield Decision(clip, Rejected("unclear", f"level {level / 100:.2f} of {LEVELS - 1}"))
-            elif level < bound:
-                yield Decision(
-                    clip, Rejected("less_clear", f"level {level / 100:.2f}, the set's bound {bound / 100:.2f}")
-                )
+        """Ids lie in a temporary database and levels are counted in hundredths, so that memory does not grow."""
+        counts = Counter[int]()
+
+        def rows() -> Iterator[tuple[str, int]]:
+            for clip in clips:
+                level = round(100 * clip["clarity.level"])
+                counts[level] += 1
+                yield clip.id, level
+
+        with closing(sqlite3.connect("")) as store:
+            store.execute("CREATE TABLE seen(id TEXT, level INTEGER)")
+            store.executemany("INSERT INTO seen VALUES (?, ?)", rows())
+            bound = lower_quantile(counts, self.settings.cut) if self.settings.cut and counts else 0
+            low = max(100 * self.settings.least, bound)
+            for clip, level in store.execute("SELECT id, level FROM seen WHERE level < ? ORDER BY rowid", (low,)):
+                told = f"level {level / 100:.2f}"
+                if level < 100 * self.settings.least:
+                    yield Decision(clip, Rejected("unclear", f"{told} of {LEVELS - 1}"))
+                else:
+                    yield Decision(clip, Rejected("less_clear", f"{told}, the set's bound {bound / 100:.2f}"))
+
+
+def lower_quantile(counts: Counter[int], share: float) -> int:
+    """The value at this share of the way through what was counted, the lower of two."""
+    values = sorted(counts)
+    place = int((counts.total() - 1) * share)
+    return next(
+        value for value, upto in zip(values, accumulate(counts[v] for v in values), strict=True) if upto > place
+    )
 
 
 def clarity_level(frames: np.ndarray) -> float:

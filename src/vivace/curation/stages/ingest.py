@@ -10,9 +10,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from vivace.curation.clip import Clip, Rejected
+from vivace.curation.pulse import alive
 from vivace.curation.stage import Bound, StageSettings
 from vivace.errors import VivaceError
 from vivace.media.scan import scan
+
+BLOCK = 2**22  # bytes
 
 
 class IngestSettings(StageSettings):
@@ -52,8 +55,8 @@ class Ingest:
         if not path.is_file():
             return Rejected("unreadable", "it is no file")
         try:
+            contents = scan(path, alive)
             digest = _sha256(path)
-            contents = scan(path)
         except PermissionError as error:
             return Rejected("unreadable", error.strerror or str(error))
         except VivaceError as error:
@@ -85,5 +88,9 @@ class Ingest:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(BLOCK):
+            digest.update(block)
+            alive()
+    return digest.hexdigest()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from vivace.curation.caption import Ref, Sound, Text, parse
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stage import StageSettings
-from vivace.curation.taxonomy import label
-
-OTHER = "Other/other/other"
+from vivace.curation.taxonomy import OTHER, label
 
 
 class LabelSettings(StageSettings):
@@ -17,17 +15,21 @@ class LabelSettings(StageSettings):
 
 
 class Labels:
-    """The first leaf is the clip's label, all of them its labels; each with the sound events that are told of it."""
+    """The first leaf is the clip's label, all of them its labels; each with the sound events that are told of it.
+
+    Args:
+        told_by: the stage whose caption is read: `captions` where nobody looks after who says what.
+    """
 
     name: ClassVar[str] = "labels"
     version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("subjects",)
 
-    def __init__(self, settings: LabelSettings) -> None:
+    def __init__(self, settings: LabelSettings, told_by: Literal["subjects", "captions"] = "subjects") -> None:
         self.settings = settings
+        self.needs: tuple[str, ...] = (told_by,)
 
     def measure(self, clip: Clip) -> Clip | Rejected:
-        caption = parse(clip["subjects.text"])
+        caption = parse(clip[f"{self.needs[0]}.text"])
         told = " ".join(piece.text for piece in caption.narration if isinstance(piece, Text))
         sounds = " ".join(piece.what for piece in caption.narration if isinstance(piece, Sound))
         mentioned = {piece.subject for piece in caption.narration if isinstance(piece, Ref)}

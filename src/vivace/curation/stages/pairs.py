@@ -3,6 +3,8 @@
 Of each clip the 1.5 s in which lips and voice go best together are the identity's anchor. Clips whose anchors look
 alike within a window form a cluster; the partner of a clip is the one nearest to 0.9, so that copies are not preferred
 (Alive's window is on face and CLIP embeddings; ours, without weights, on the colours of head and shoulders).
+
+Faces are found by a detector that is fitted to the procedural world's: where it finds none, no clip has a partner.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from vivace.curation.stage import Bound, StageSettings
 
 
 class SoundSettings(StageSettings):
-    """Bounds: silent, clipped, dull, too_loud, hissing, music (of which a managed share may be wanted: switch it off
-    and let `balance` keep the share)."""
+    """Bounds: silent, clipped, dull, too_loud, hissing, music. With `music` switched off, clips with a music bed come
+    as far as `balance`, which keeps them at the share that its setting `music` allows."""
 
     DEFAULT_BOUNDS: ClassVar = {
         "silent": Bound(column="sound.loudest", least=-45.0),

@@ -10,12 +10,14 @@ from pydantic import Field, model_validator
 
 from vivace.curation.clip import Clip, Rejected
 from vivace.curation.stage import Bound, StageSettings
+from vivace.curation.stated_speech import stated_sentences
 
 
 class SpeechSettings(StageSettings):
     """Bounds: unsure_words, of clips in which words were recognised."""
 
     DEFAULT_BOUNDS: ClassVar = {"unsure_words": Bound(column="speech.confidence", least=0.6)}
+    FOLDERS: ClassVar = frozenset({"recogniser"})
 
     recogniser: str = Field(
         default="world",
@@ -34,10 +36,11 @@ class SpeechSettings(StageSettings):
 
 
 class Speech:
-    """Sentences with times; words and their confidence where a recogniser gives them."""
+    """Sentences with times, as the input states them or else as they are heard; words and their confidence where a
+    recogniser gives them."""
 
     name: ClassVar[str] = "speech"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: SpeechSettings) -> None:
@@ -50,7 +53,10 @@ class Speech:
         language: str | None = None
         words: list[dict[str, Any]] = []
         sentences: list[dict[str, Any]]
+        stated = stated_sentences(clip, float(material.seconds))
         match self.settings.recogniser:
+            case _ if stated is not None:
+                sentences = stated
             case "spans":
                 from vivace.perception.voice_activity import detect_voice
 
@@ -97,10 +103,10 @@ def _world_words(audio: np.ndarray, sample_rate: int) -> list[dict[str, Any]]:
 
 def _whisper_words(folder: str, audio: np.ndarray, sample_rate: int) -> tuple[str | None, list[dict[str, Any]]]:
     """What a Whisper model hears where somebody speaks at all: of other sounds it makes words up."""
-    from vivace.curation.whisper import whisper_segments
+    from vivace.curation.whisper import whisper_words
     from vivace.perception.voice_activity import detect_voice
 
-    return whisper_segments(folder, audio, sample_rate) if detect_voice(audio, sample_rate) else (None, [])
+    return whisper_words(folder, audio, sample_rate) if detect_voice(audio, sample_rate) else (None, [])
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

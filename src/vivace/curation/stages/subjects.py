@@ -7,13 +7,12 @@ The detectors are ours and need no weights: a clip whose speakers they cannot te
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
+from scipy.optimize import linear_sum_assignment
 
 from vivace.curation.appearance import Appearance, appearances, likeness
 from vivace.curation.caption import Caption, parse
@@ -38,7 +37,7 @@ class Subjects:
     """The narration with every speech given to the subject whose lips move for it."""
 
     name: ClassVar[str] = "subjects"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("speech", "captions")
 
     def __init__(self, settings: SubjectSettings) -> None:
@@ -89,8 +88,10 @@ def spans_of(
 ) -> list[tuple[float, float]] | None:
     """When each speech of the caption is said, in seconds; None where it is not what was heard.
 
-    By the words where they were recognised, else by the order of as many sentences.
+    By the words where they were recognised, or by the sentences where their text is stated; else by the order of as
+    many sentences.
     """
+    words = words or [{**sentence, "word": sentence["text"]} for sentence in sentences if sentence.get("text")]
     if not words:
         if len(sentences) != len(caption.said):
             return None
@@ -132,27 +133,43 @@ def vote(seen: list[Appearance], span: tuple[float, float], fps: float, moves: f
 
 
 def assign(caption: Caption, seen: list[Appearance], tracks: list[int]) -> tuple[dict[int, str], float | None]:
-    """The subject of each track by looks, and the lead over the next best assignment (None where there is no other).
+    """The subject of each track by looks, and the lead over the best assignment that gives one of these `tracks` to
+    another (None where there is no other): the mean likeness of one over that of the other.
 
     All tracks are assigned together, no two of them to one subject as long as there are enough.
     """
     subjects = caption.subjects
-    scores = np.array([[likeness(appearance, subject.looks) for subject in subjects] for appearance in seen])
     others = [n for n in range(len(seen)) if n not in tracks]
     # Silent faces may be subjects too, and take them from those who speak.
-    everyone = (*tracks, *others)[: max(len(subjects), len(tracks))]
-    choices: Iterable[tuple[int, ...]]
-    if len(subjects) >= len(everyone):
-        choices = itertools.permutations(range(len(subjects)), len(everyone))
+    everyone = [*tracks, *others][: max(len(subjects), len(tracks))]
+    scores = np.array([[likeness(seen[track], subject.looks) for subject in subjects] for track in everyone])
+    best, chosen = best_choice(scores)
+    leads = []
+    for row in range(len(tracks)):
+        # The next best lacks at least one of the best's pairs, so that forbidding each in turn finds it.
+        without = scores.copy()
+        without[row, chosen[row]] = -np.inf
+        other, _ = best_choice(without)
+        if other > -np.inf:
+            leads.append(best - other)
+    names = {track: subjects[column].name for track, column in zip(everyone, chosen, strict=True)}
+    return names, min(leads) if leads else None
+
+
+def best_choice(scores: np.ndarray) -> tuple[float, list[int]]:
+    """The column of each row of the greatest mean, each column once where there are enough of them; that mean is -inf
+    where only forbidden pairs, which have the score -inf, would do.
+
+    Args:
+        scores: [rows, columns].
+    """
+    rows, columns = scores.shape
+    if columns < rows:
+        chosen = scores.argmax(axis=1)
     else:
-        choices = itertools.product(range(len(subjects)), repeat=len(everyone))
-    ranked = sorted(
-        ((float(np.mean([scores[t, s] for t, s in zip(everyone, choice, strict=True)])), choice) for choice in choices),
-        reverse=True,
-    )[:2]
-    best = ranked[0][1]
-    lead = ranked[0][0] - ranked[1][0] if len(ranked) > 1 else None
-    return {track: subjects[s].name for track, s in zip(everyone, best, strict=True)}, lead
+        # Less than any sum of allowed pairs, which are 0 to 1, so that it is only chosen where there is no other.
+        _, chosen = linear_sum_assignment(np.where(np.isfinite(scores), scores, -2.0 * rows), maximize=True)
+    return float(scores[np.arange(rows), chosen].mean()), [int(column) for column in chosen]
 
 
 def _plain(text: str) -> list[str]:
