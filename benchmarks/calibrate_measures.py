@@ -3,6 +3,7 @@
     python benchmarks/calibrate_measures.py --clips 64 --processes 16          the full report
     python benchmarks/calibrate_measures.py --clips 8 --material impacts       small
     python benchmarks/calibrate_measures.py --clips 8 --output FOLDER          writes elsewhere
+    python benchmarks/calibrate_measures.py --clips 12 --add                   only measures that the report lacks
 
 It prints how long is left, and may be interrupted: what is measured of a clip under all treatments is kept (--work)
 and the same command goes on from there, also with more clips. What was measured by other detectors, by another
@@ -11,12 +12,14 @@ definition of a measure or through other codecs is measured anew; after a change
 The report (docs/results/calibration.md, and .json with the values of every clip) shows for each measure: the true
 clips, their round trip through the codecs of a model (ceiling), sound that is late or early, degraded pictures and
 sound, the sound of another clip (floor), silence and a still picture (guards). A measure of sound and picture together
-that does not tell 200 ms from none is marked.
+that does not tell 200 ms from none is marked, and src/vivace/evaluation/shift_verdicts.json takes the verdicts over, so
+that every report of a benchmark can mark it too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -26,6 +29,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vivace.errors import VivaceError
 from vivace.evaluation.calibration import (
@@ -38,6 +43,7 @@ from vivace.evaluation.calibration import (
     SOUND_FAULTS,
     STILL,
     TRUTH,
+    Treated,
     Values,
     fooled,
     is_about_synchrony,
@@ -48,18 +54,26 @@ from vivace.evaluation.calibration import (
     tells_shift,
     treatments,
 )
-from vivace.evaluation.groups import group_items, metrics_of, senses
+from vivace.evaluation.clip_figures import every_figure
+from vivace.evaluation.groups import group_items, is_talk, metrics_of, senses, swap_metric
 from vivace.evaluation.ledger import whole_rows
 from vivace.evaluation.metric import ItemMetric
 from vivace.evaluation.prompts import WorldItem, true_clip, world_items
 from vivace.evaluation.quality_metrics import clip_metrics
+from vivace.evaluation.references import clip_refs, script_events, true_times, voice_refs
+from vivace.evaluation.shift_verdicts import FILE, verdicts_of_rows
+from vivace.evaluation.signal_sets import picture_features, signal_distances, sound_features
+from vivace.evaluation.swaps import swap_results
 from vivace.media import Clip, replacing
 from vivace.perception.thresholds import fingerprint
 
-# Name in the report -> group of the world benchmark.
+# Name in the report -> group of the world benchmark, ":NAME" for those of its prompts that state NAME.
 MATERIAL = {
     "impacts": "seen",
+    "things to a side": "seen:position",
+    "moving camera": "camera",
     "talk": "talk-seen",
+    "talk with effect": "talk-effect",
     "silence": "silence",
     "ambience": "ambience",
     "vehicle": "vehicle",
@@ -70,18 +84,49 @@ WORK = Path("results") / "calibration"
 FAULTS = (*PICTURE_FAULTS, *SOUND_FAULTS)
 Job = tuple[str, WorldItem, WorldItem | None]  # group, clip, whose sound is the floor
 _codecs: dict[str, Callable[[Clip], Clip]] = {}
+_reported: dict[str, set[str]] = {}  # group -> measures that have a row and are not measured again
+SETS = ("swap_auc", "swap_d_prime", *(f"signal_{k}_{s}" for s in ("sound", "pictures") for k in ("frechet", "kernel")))
+_MOST = 4096  # prompts among which those that state something are looked for
 
 
 def items_of(group: str, count: int) -> list[WorldItem]:
-    if group == "seen":
-        items = world_items("val", 2 * count, hand=False, camera=False)
-        return [item for item in items if item.group == "seen"][:count]
-    return group_items("val", [group], max(count, 2), hand=False)[:count]
+    base, _, stated = group.partition(":")
+    if base not in ("seen", "camera"):
+        return group_items("val", [group], max(count, 2), hand=False)[:count]
+    asked = (16 if base == "camera" else 4) * max(count, 2)
+    found: list[WorldItem] = []
+    while len(found) < count and asked <= _MOST:
+        items = world_items("val", asked, hand=False, camera=base == "camera")
+        found = [item for item in items if item.group == base and (not stated or item.expected.get(stated) is not None)]
+        asked *= 4
+    return found[:count]
 
 
 def metrics_for(group: str) -> list[ItemMetric]:
-    """Of impacts and talk also the measures of any clip; those of other scenes are the same there."""
-    return [*metrics_of(group), *(clip_metrics() if group in ("seen", "talk-seen") else [])]
+    """Of impacts and talk also the measures of any clip, of impacts those against the true one; of other scenes they
+    are the same."""
+    base, _, stated = group.partition(":")
+    if stated:
+        return [metric for metric in metrics_of(base) if f"expected:{stated}" in metric.requires]
+    return [
+        *metrics_of(group),
+        *(every_figure() if group == "seen" else clip_metrics() if group == "talk-seen" else []),
+    ]
+
+
+def due_metrics(group: str) -> list[ItemMetric]:
+    """Those of a group that have no row yet, and what the measures of whole sets are made of."""
+    known = _reported.get(group, set())
+    base = swap_metric(group).name if _swaps(group) and "swap_auc" not in known else None
+    return [metric for metric in metrics_for(group) if metric.name not in known or metric.name == base]
+
+
+def _swaps(group: str) -> bool:
+    return group in ("seen", "talk-seen")
+
+
+def _distances_due(group: str) -> bool:
+    return group == "seen" and "signal_kernel_sound" not in _reported.get(group, set())
 
 
 def measured(group: str, count: int, processes: int, kept: Kept) -> Values:
@@ -129,15 +174,43 @@ def measure_one(job: Job) -> Values:
     """One clip of a group under all treatments; the other one's sound is the floor."""
     group, item, other = job
     values: Values = {}
+    true, base = true_clip(item), group.partition(":")[0]
+    treated = list(treatments(item.id, true, None if other is None else true_clip(other), _codecs.get("round trip")))
     measure_treated(
         item.id,
-        treatments(item.id, true_clip(item), None if other is None else true_clip(other), _codecs.get("round trip")),
-        metrics_for(group),
-        senses(group),
+        treated,
+        due_metrics(group),
+        senses(base),
         values,
         expected=item.expected,
+        refs=_refs(item, other, true),
+        prompt=item.prompt,
     )
+    if _distances_due(group):
+        for side in ("sound", "pictures"):
+            for treatment, vector in _vectors(treated, side).items():
+                for place, value in enumerate(vector):
+                    values.setdefault(f"{side} {place}", {})[treatment] = {item.id: float(value)}
     return values
+
+
+def _refs(item: WorldItem, other: WorldItem | None, true: Clip) -> dict[str, Any]:
+    """Everything that a clip can be compared with; `other` lends a foreign voice."""
+    voices = voice_refs([item, *([] if other is None else [other])]) if is_talk(item.group) else {}
+    times = true_times(item) | script_events(item, "t2av", true=True)
+    return voices.get(item.id, {}) | times | clip_refs(item, "t2av", true, true=True)
+
+
+def _vectors(treated: Sequence[tuple[str, Treated]], side: str) -> dict[str, np.ndarray]:
+    """Treatment -> vector of a side, found once for each state of it."""
+    known: dict[str, np.ndarray] = {}
+    found = {}
+    for treatment, one in treated:
+        key = one.pictures if side == "pictures" else one.sound
+        if key not in known:
+            known[key] = (picture_features if side == "pictures" else sound_features)(one.clip)
+        found[treatment] = known[key]
+    return found
 
 
 class Kept:
@@ -164,8 +237,8 @@ class Kept:
     def _key(self, job: Job) -> str:
         group, item, other = job
         clips = [[one.id, one.seed, one.prompt, one.height, one.width] for one in (item, other) if one is not None]
-        measures = [[metric.name, metric.version] for metric in metrics_for(group)]
-        told = [group, clips, measures, list(SHIFTS), list(FAULTS), self._by]
+        measures = [[metric.name, metric.version] for metric in due_metrics(group)]
+        told = [group, clips, measures, _distances_due(group), list(SHIFTS), list(FAULTS), self._by]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -181,8 +254,8 @@ def codecs_of(model: str) -> tuple[Callable[[Clip], Clip], str]:
 def rows_of(material: str, metrics: Sequence[ItemMetric], values: Values) -> list[dict[str, Any]]:
     rows = []
     for metric in metrics:
-        found = values[metric.name]
-        if mean_of(found[TRUTH])[0] is None:
+        found = values.get(metric.name, {})
+        if not found or mean_of(found[TRUTH])[0] is None:
             continue
         both = is_about_synchrony(metric)
         rows.append(
@@ -192,6 +265,7 @@ def rows_of(material: str, metrics: Sequence[ItemMetric], values: Values) -> lis
                 "unit": metric.unit,
                 "direction": metric.direction,
                 "both_sides": both,
+                "clips": len(found[TRUTH]),
                 "means": {treatment: mean_of(of_clip) for treatment, of_clip in found.items()},
                 "tells_200_ms": tells_shift(metric, found) if both else None,
                 "moved_by": [fault for fault in FAULTS if moved(found, fault)[0] == "yes"],
@@ -199,6 +273,48 @@ def rows_of(material: str, metrics: Sequence[ItemMetric], values: Values) -> lis
             }
         )
     return rows
+
+
+def rows_of_sets(material: str, group: str, values: Values) -> list[dict[str, Any]]:
+    """Rows of the measures of whole sets: a value for each treatment, and no test over clips."""
+    found: dict[str, dict[str, tuple[float | None, int]]] = {}
+    tells: dict[str, str] = {}
+    told: dict[str, Any] = {}
+    if _swaps(group) and (base := values.get(swap_metric(group).name)):
+        for treatment, of_clip in base.items():
+            for name, result in swap_results(_defined(of_clip), _defined(base.get(FLOOR, {}))).items():
+                found.setdefault(name, {})[treatment] = (result.value, result.n)
+                tells[name], told[name] = tells_shift(swap_metric(group), base), result
+    for side in ("sound", "pictures"):
+        parts = [of for name, of in values.items() if name.startswith(f"{side} ")]
+        for treatment in parts[0] if parts else ():
+            made, true = (_stacked(parts, one) for one in (treatment, TRUTH))
+            for name, result in signal_distances(side, made, true).items():
+                found.setdefault(name, {})[treatment] = (result.value, result.n)
+                told[name] = result
+    return [
+        {
+            "material": material,
+            "measure": name,
+            "unit": told[name].unit,
+            "direction": told[name].direction,
+            "both_sides": name in tells,
+            "clips": means[TRUTH][1],
+            "means": means,
+            "tells_200_ms": tells.get(name),
+            "moved_by": [],
+            "fooled_by": [],
+        }
+        for name, means in found.items()
+    ]
+
+
+def _defined(of_clip: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in of_clip.items() if value is not None}
+
+
+def _stacked(parts: Sequence[Mapping[str, Mapping[str, float | None]]], treatment: str) -> dict[str, np.ndarray]:
+    return {name: np.array([part[treatment][name] for part in parts], float) for name in parts[0][treatment]}
 
 
 def markdown(rows: Sequence[dict[str, Any]], told: dict[str, Any]) -> str:
@@ -212,6 +328,16 @@ def markdown(rows: Sequence[dict[str, Any]], told: dict[str, Any]) -> str:
         "synchrony.** *As good as true*: the measure is fooled by silence or by a still picture."
     )
     lines = ["# What the weight-free measures can tell", "", about]
+    if told.get("added"):
+        by = ", ".join(f"`{command}`" for command in told["added"])
+        lines += ["", f"Where another number of clips stands beside a measure, its row was added by {by}."]
+    if any(row["measure"] in SETS for row in rows):
+        lines += [
+            "",
+            "`swap_*` and `signal_*` are values of whole sets, and no test over clips is made of them: `swap_*` tells "
+            "the treated clips from those with swapped sound (and *tells 200 ms* where its score does), `signal_*` is "
+            "the distance from the true clips.",
+        ]
     if told["clips"] < 32:
         lines += ["", f'{told["clips"]} clips are few: a "no" may become a "yes" with more. Full: --clips 64.']
     for material in MATERIAL:
@@ -231,7 +357,7 @@ def markdown(rows: Sequence[dict[str, Any]], told: dict[str, Any]) -> str:
         for row in both:
             cells = [_cell(row, treatment) for treatment in (TRUTH, *columns[1:])]
             lines.append(
-                f"| {_name(row)} | {_verdict(row['tells_200_ms'])} | {' | '.join(cells)} | "
+                f"| {_name(row, told['clips'])} | {_verdict(row['tells_200_ms'])} | {' | '.join(cells)} | "
                 f"{', '.join(row['fooled_by']) or '-'} |"
             )
         columns = ["truth", CEILING, *FAULTS]
@@ -240,13 +366,19 @@ def markdown(rows: Sequence[dict[str, Any]], told: dict[str, Any]) -> str:
         lines.append("|---" * (len(columns) + 1) + "|")
         for row in part:
             cells = [_cell(row, treatment) for treatment in (TRUTH, *columns[1:])]
-            lines.append(f"| {_name(row)} | {' | '.join(cells)} |")
+            lines.append(f"| {_name(row, told['clips'])} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _name(row: dict[str, Any]) -> str:
+def _name(row: dict[str, Any], usual: int) -> str:
     arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[row["direction"]]
-    return row["measure"] + (f" ({row['unit']})" if row["unit"] else "") + arrow
+    clips = row.get("clips", usual)
+    return (
+        row["measure"]
+        + (f" ({row['unit']})" if row["unit"] else "")
+        + arrow
+        + (f" [{clips}]" if clips != usual else "")
+    )
 
 
 def _verdict(verdict: str) -> str:
@@ -269,6 +401,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano-nava", help="whose codecs give the ceiling; '' for none")
     parser.add_argument("--processes", type=int, default=1, help="clips measured at a time")
     parser.add_argument("--material", choices=MATERIAL, action="append", help="one of the materials; repeat; all")
+    parser.add_argument("--add", action="store_true", help="measure what the report lacks, and add it")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the report")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of what is kept of each clip")
     arguments = parser.parse_args()
@@ -295,20 +428,48 @@ def calibrate(arguments: argparse.Namespace) -> None:
     if arguments.model:
         _codecs["round trip"], digest = codecs_of(arguments.model)
     kept = Kept(arguments.work, {"codecs": digest, "perception": fingerprint()})
-    rows: list[dict[str, Any]] = []
-    wanted = [name for name in MATERIAL if name in (arguments.material or MATERIAL)]
-    for material in wanted:
-        group = MATERIAL[material]
-        values = measured(group, arguments.clips, arguments.processes, kept)
-        rows += rows_of(material, metrics_for(group), values)
     only = "".join(f" --material {name}" for name in arguments.material or ())
     command = f"python benchmarks/calibrate_measures.py --clips {arguments.clips}{only}"
-    told = {"command": command, "clips": arguments.clips, "model": arguments.model}
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with replacing(arguments.output / "calibration.json") as path:
+    told: dict[str, Any] = {"command": command, "clips": arguments.clips, "model": arguments.model}
+    rows: list[dict[str, Any]] = []
+    if arguments.add:
+        told, rows = _written(arguments.output)
+        told["added"] = [*told.get("added", []), f"{command} --add"]
+    for material, group in MATERIAL.items():
+        _reported[group] = {row["measure"] for row in rows if row["material"] == material}
+    for material in [name for name in MATERIAL if name in (arguments.material or MATERIAL)]:
+        group = MATERIAL[material]
+        if any(metric.name not in _reported[group] for metric in due_metrics(group)):
+            values = measured(group, arguments.clips, arguments.processes, kept)
+            new = [*rows_of(material, due_metrics(group), values), *rows_of_sets(material, group, values)]
+            rows += [row for row in new if row["measure"] not in _reported[group]]
+    _write(arguments.output, rows, told)
+
+
+def _written(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a report tells of itself, and its rows.
+
+    Raises:
+        VivaceError: there is none to add to.
+    """
+    path = folder / "calibration.json"
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = [{"clips": found["clips"], **row} for row in found.pop("rows")]
+        return found, rows
+    raise VivaceError(f"{path} holds no report to add to; leave --add out to write one.")
+
+
+def _write(folder: Path, rows: list[dict[str, Any]], told: dict[str, Any]) -> None:
+    """The report, and the verdicts for the reports of benchmarks: in the package where the report is the project's."""
+    verdicts = FILE if folder.resolve() == OUTPUT.resolve() else folder / FILE.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "calibration.json") as path:
         path.write_text(json.dumps(told | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
-    with replacing(arguments.output / "calibration.md") as path:
+    with replacing(folder / "calibration.md") as path:
         path.write_text(markdown(rows, told), encoding="utf-8")
+    with replacing(verdicts) as path:
+        path.write_text(json.dumps(verdicts_of_rows(rows), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.calibrate_measures import FAULTS, MATERIAL, Kept, items_of, measured, metrics_for, rows_of
+from benchmarks.calibrate_measures import (
+    FAULTS,
+    MATERIAL,
+    OUTPUT,
+    SETS,
+    Kept,
+    calibrate,
+    due_metrics,
+    items_of,
+    measured,
+    rows_of,
+)
 from benchmarks.calibrate_measures import markdown as report_of_measures
 from benchmarks.detector_table.__main__ import markdown as report_of_detectors
 from benchmarks.detector_table.conditions import SOUNDS, degraded_sound
 from benchmarks.detector_table.tally import Tally, Values
 
-from vivace.evaluation.calibration import FLOOR, SHIFTS, SILENCE, STILL, TRUTH, shift_name
+from vivace.errors import VivaceError
+from vivace.evaluation.calibration import FLOOR, LEAST_CLIPS, SHIFTS, SILENCE, STILL, TRUTH, shift_name
+from vivace.evaluation.clip_figures import every_figure
+from vivace.evaluation.groups import GROUPS, metrics_of
 from vivace.evaluation.metric import ItemMetric
+from vivace.evaluation.shift_verdicts import is_blind, shipped_verdicts, verdicts_of_rows
 
 
 def test_events_are_counted_one_to_one() -> None:
@@ -125,10 +142,42 @@ def test_a_clip_that_was_measured_is_not_measured_again(tmp_path: Path, monkeypa
     assert asked == names[1:2]
 
 
-def test_every_weight_free_measure_of_the_benchmark_is_calibrated() -> None:
-    from vivace.evaluation.groups import GROUPS, metrics_of
-    from vivace.evaluation.quality_metrics import clip_metrics
+def test_every_weight_free_measure_of_the_benchmark_has_a_row_in_the_committed_calibration() -> None:
+    rows = json.loads((OUTPUT / "calibration.json").read_text(encoding="utf-8"))["rows"]
+    measured = {row["measure"] for row in rows if row["means"][TRUTH][0] is not None}
+    every = {metric.name for group in ("seen", "camera", *GROUPS) for metric in metrics_of(group)}
+    every |= {metric.name for metric in every_figure()} | set(SETS)
+    assert not every - measured
+    assert all(row["means"][TRUTH][1] >= LEAST_CLIPS for row in rows if row["tells_200_ms"] in ("yes", "no"))
 
-    covered = {metric.name for group in MATERIAL.values() for metric in metrics_for(group)}
-    every = {metric.name for group in ("seen", *GROUPS) for metric in metrics_of(group)}
-    assert every | {metric.name for metric in clip_metrics()} <= covered
+
+def test_the_verdicts_that_reports_use_are_those_of_the_committed_calibration() -> None:
+    rows = json.loads((OUTPUT / "calibration.json").read_text(encoding="utf-8"))["rows"]
+    assert shipped_verdicts() == verdicts_of_rows(rows)
+    assert {row["material"] for row in rows} == set(MATERIAL)
+    assert is_blind("env_sync_c", "all")
+    assert not is_blind("av_event_f1_50ms", "all")
+
+
+def test_measures_are_added_to_a_report_that_lacks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(job: Any) -> dict[str, Any]:
+        return {metric.name: {TRUTH: {job[1].id: 0.5}} for metric in due_metrics(job[0])}
+
+    monkeypatch.setattr("benchmarks.calibrate_measures.measure_one", measure)
+    asked = argparse.Namespace(
+        clips=2, processes=1, model="", material=["silence"], add=False, output=tmp_path, work=tmp_path / "work"
+    )
+    calibrate(asked)
+    whole = json.loads((tmp_path / "calibration.json").read_text())
+    kept = [row for row in whole["rows"] if row["measure"] != "silence_kept"]
+    (tmp_path / "calibration.json").write_text(json.dumps(whole | {"rows": kept}))
+    asked.clips, asked.add = 3, True
+    calibrate(asked)
+    added = json.loads((tmp_path / "calibration.json").read_text())
+    rows = {row["measure"]: row["clips"] for row in added["rows"]}
+    assert rows == {**{row["measure"]: 2 for row in kept}, "silence_kept": 3}
+    assert (added["clips"], len(added["added"])) == (2, 1)
+    assert "| silence_kept ↑ [3] |" in (tmp_path / "calibration.md").read_text()
+    asked.output = tmp_path / "none"
+    with pytest.raises(VivaceError, match="no report"):
+        calibrate(asked)

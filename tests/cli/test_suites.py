@@ -101,7 +101,7 @@ def test_a_folder_with_gaps_needs_leave(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*command, "--allow-missing"]) == 0
     line = last_line(capsys)
     assert line["counted"]["missing"] == 1
-    assert line["columns"]["AV-Align"]["n"] == 1
+    assert line["columns"]["AV-Align_own_peaks"]["n"] == 1
 
 
 @pytest.mark.parametrize(

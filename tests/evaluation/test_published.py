@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ from tests.perception.published.tiny_networks import (
     seed_tts_file,
     sound,
     tiny_ecapa,
-    tiny_lips,
     wavlm_sv_folder,
     whisper_folder,
 )
 
 from vivace.errors import VivaceError
+from vivace.evaluation.digests import weights_digest
 from vivace.evaluation.embedding_scores import cosines
-from vivace.evaluation.lip_sync_distance import lip_sync
+from vivace.evaluation.lip_sync_distance import LipSync, lip_sync
 from vivace.evaluation.metric import ItemMetric, Sample
 from vivace.evaluation.published import (
     audiobox_metrics,
@@ -78,6 +79,11 @@ def test_named_weights_are_measured_and_the_rest_is_skipped(tmp_path: Path) -> N
     assert found["clap_pair_sqdist"] == pytest.approx(0.0, abs=1e-9)
     assert found["speaker_similarity_wavlm_sv"] == pytest.approx(1.0, abs=1e-5)
     assert -1 <= found["clap_score"] <= 1
+    # What compares a clip with a sound of its own is of the pair; a clip against its text is not.
+    assert [metric.scope for metric in metrics] == ["item", "pair", "pair"]
+    assert [metric.compute().to_json()["scope"] for metric in metrics] == ["item", "pair", "pair"]
+    assert len({metric.weights for metric in metrics}) == 2
+    assert metrics[0].weights == metrics[1].weights == weights_digest(named["clap"])
     bare = Sample("b", CLIP)
     assert metrics[0].update(bare) == {"undefined": "no audio_prompt is given"}
     with pytest.raises(VivaceError, match="cannot be read"):
@@ -135,19 +141,59 @@ def test_the_seed_tts_voice(tmp_path: Path) -> None:
     assert found == {"speaker_similarity_seed_tts": pytest.approx(due, abs=1e-5)}
 
 
-def test_lip_sync() -> None:
-    network = tiny_lips()
-    tracks = [FaceTrack(first, np.tile([20.0, 10.0, 40.0, 30.0], (14, 1))) for first in (0, 4)]
+class Lips:
+    """In SyncNet's place: the sound of a track is its lips, as late as the track's first picture says."""
+
+    def __call__(self, clip: Clip, track: FaceTrack, batch: int = 20, ends: str = "zeros") -> Any:
+        if len(track.boxes) < 6:
+            return None
+        rng = np.random.default_rng([len(track.boxes), int(track.size), len(ends)])
+        lips = rng.normal(size=(len(track.boxes) - 5, 8))
+        return lips, np.roll(lips, track.first, axis=0) + rng.normal(0, 0.3, lips.shape)
+
+
+def test_lip_sync_of_the_tracks_that_each_pipeline_takes() -> None:
+    network: Any = Lips()
+
+    def track(late: int, pictures: int, side: float) -> FaceTrack:
+        return FaceTrack(late, np.tile([2.0, 2.0, 2.0 + side, 2.0 + side], (pictures, 1)))
+
+    # SyncNet's pipeline takes the first alone, Verse-Bench the first four, of which it drops one for its offset.
+    tracks = [
+        track(2, 101, 104.0),
+        track(1, 101, 100.0),
+        track(3, 100, 104.0),
+        track(14, 60, 90.0),
+        track(4, 49, 104.0),
+    ]
     metrics = lip_sync_metrics(network)
     assert tuple(metric.name for metric in metrics) == PUBLISHED["syncnet"].metrics
     found = values(metrics, Sample("a", CLIP, refs={"face_tracks": tracks}))
-    each = [lip_sync(*vectors) for track in tracks if (vectors := network(CLIP, track))]
-    assert found["sync_c"] == pytest.approx(np.mean([track.confidence for track in each]))
-    assert found["sync_d"] == pytest.approx(np.mean([track.distance for track in each]))
-    assert found["sync_offset_abs"] == pytest.approx(np.mean([40 * abs(track.offset) for track in each]))
-    short = [FaceTrack(0, tracks[0].boxes[:3])]
-    assert "no face track" in metrics[0].update(Sample("b", CLIP, refs={"face_tracks": short}))["undefined"]
-    assert metrics[0].update(Sample("c", CLIP)) == {"undefined": "no face_tracks is given"}
+
+    def figures(taken: list[FaceTrack], ends: str) -> list[LipSync]:
+        return [lip_sync(*network(CLIP, one, ends=ends)) for one in taken]
+
+    for taken, ends, names in (
+        (tracks[:1], "zeros", ("sync_c", "sync_d", "sync_offset_abs")),
+        (tracks, "repeated", ("sync_c_any_track", "sync_d_any_track", "sync_offset_any_track")),
+    ):
+        each = figures(taken, ends)
+        assert [one.offset for one in each] == [one.first for one in taken]
+        assert found[names[0]] == pytest.approx(np.mean([one.confidence for one in each]))
+        assert found[names[1]] == pytest.approx(np.mean([one.distance for one in each]))
+        assert found[names[2]] == pytest.approx(np.mean([40 * one.first for one in taken]))
+    each = figures(tracks[:4], "zeros")
+    assert found["sync_c_verse_bench"] == pytest.approx(np.mean([one.confidence for one in each[:3]]))
+    assert found["sync_d_mean_of_shifts"] == pytest.approx(np.mean([one.mean_distance for one in each]))
+
+    def why(number: int, name: str, given: list[FaceTrack]) -> str:
+        return str(metrics[number].update(Sample(name, CLIP, refs={"face_tracks": given}))["undefined"])
+
+    assert "longer than 100 pictures" in why(0, "b", tracks[1:])
+    assert "2 s long" in why(3, "c", tracks[4:])
+    assert "off by 14 frames" in why(3, "d", tracks[3:4])
+    assert "as long as a window" in why(5, "e", [track(0, 3, 104.0)])
+    assert metrics[0].update(Sample("f", CLIP)) == {"undefined": "no face_tracks is given"}
 
 
 def test_imagebind() -> None:

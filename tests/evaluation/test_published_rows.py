@@ -28,14 +28,24 @@ def test_a_protocol_has_its_own_tables_alone() -> None:
     assert nava.protocol == "verse-bench-nava"
     row = next(row for row in nava.rows if row.model == "NAVA")
     assert dict(zip(nava.figures, row.values, strict=True))["Sync-C"] == 7.7914
-    assert tables_of("vivace-alive-style-1") == ()
+    assert tables_of("vivace-alive-style-2") == ()
 
 
 def test_votes_of_each_pair_and_axis_are_all_votes() -> None:
-    (votes,) = tables_of("alive-bench-gsb")
-    for row in votes.rows:
-        for first in range(0, len(row.values), 3):
-            assert abs(sum(value or 0 for value in row.values[first : first + 3]) - 1) < 0.011
+    compared = [table for table in published_tables() if any("better" in name for name in table.figures)]
+    assert {table.protocol for table in compared} == {"alive-bench-gsb", "mova-arena", "davinci-human-votes"}
+    for table in compared:
+        for row in table.rows:
+            for first in range(0, len(row.values), 3):
+                assert abs(sum(value or 0 for value in row.values[first : first + 3]) - 1) < 0.011
+
+
+def test_the_arenas_elo_orders_models_as_its_votes_do() -> None:
+    ratings, votes = tables_of("mova-arena")
+    elo = {row.model: row.values[0] or 0 for row in ratings.rows}
+    assert elo["MOVA"] == 1113.8
+    won = {row.model: row.values[0] or 0 for row in votes.rows}
+    assert sorted(won, key=won.__getitem__) == sorted(won, key=elo.__getitem__, reverse=True)
 
 
 def test_a_report_shows_them_with_source_and_details() -> None:

@@ -59,6 +59,7 @@ def test_panns_metrics(tmp_path: Path) -> None:
     network = tiny_panns(tmp_path)
     metrics = panns_metrics(network)
     assert tuple(metric.name for metric in metrics) == PUBLISHED["panns"].metrics
+    assert [metric.scope for metric in metrics] == ["set", "pair", "set"]  # FD, KL, IS
     given = samples(IS_SPLITS)
     found = measured(metrics, given)
     made = [network(*sound_of(sample.clip)) for sample in given]

@@ -12,7 +12,7 @@ from vivace.evaluation.suites.suite import SuiteItem
 def sample(name: str, folder: Path, said: list[str], heard: list[str]) -> Sample:
     path = folder / f"{name}.json"
     path.write_text(json.dumps({"said": said, "heard": heard}))
-    return Sample(name, refs=SuiteItem(name, "talk", "", files={TRANSCRIPTS: path}).refs())
+    return Sample(name, refs={TRANSCRIPTS: SuiteItem(name, "talk", "", files={TRANSCRIPTS: path}).read(TRANSCRIPTS)})
 
 
 def test_speakers_are_matched_and_the_rates_are_averaged(tmp_path: Path) -> None:

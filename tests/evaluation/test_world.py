@@ -10,6 +10,7 @@ import pytest
 from vivace.errors import VivaceError
 from vivace.evaluation.ledger import Ledger, Run
 from vivace.evaluation.prompts import WorldItem, true_clip, world_items
+from vivace.evaluation.shift_verdicts import NOTE
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH
 from vivace.evaluation.world import evaluate_world, score_clips
 from vivace.media import Clip
@@ -78,7 +79,29 @@ def test_a_perfect_model_reaches_the_truth_and_swapped_sound_does_not(
     assert scores[FLOOR]["av_event_f1_50ms"]["value"] < 0.6
     assert summary["normalised"]["all"]["av_event_f1_50ms"] == pytest.approx(1.0)
     assert json.loads((tmp_path / "summary.json").read_text())["groups"] == summary["groups"]
-    assert "| av_event_f1_50ms ↑ |" in (tmp_path / "summary.md").read_text()
+    text = (tmp_path / "summary.md").read_text()
+    assert "| av_event_f1_50ms ↑ |" in text
+    # The clips themselves, sound and picture together, and both against the true ones.
+    for name in ("env_sync_c", "av_align_own_code", "sound_loudness", "sound_clipped", "picture_frozen", "swap_auc"):
+        assert scores["model"][name]["value"] == scores[TRUTH][name]["value"] == scores[CEILING][name]["value"]
+    assert scores["model"]["swap_auc"]["value"] > 0.9
+    assert scores["model"]["signal_kernel_sound"]["value"] == pytest.approx(0.0, abs=1e-6)
+    assert scores[FLOOR]["env_sync_c"]["value"] < scores["model"]["env_sync_c"]["value"] - 0.1
+    assert scores[FLOOR]["av_align_own_code"]["value"] < 0.5 * scores["model"]["av_align_own_code"]["value"]
+    assert (
+        scores[FLOOR]["picture_frozen"]["n"] == scores[FLOOR]["sound_loudness"]["n"] == 5
+    )  # one has no other of its kind
+    assert scores[CEILING]["true_ssim"]["value"] == pytest.approx(1.0)
+    assert "true_ssim" not in scores["model"]  # nothing was given
+    assert scores[TRUTH]["script_heard_f1_25ms"]["value"] == scores[TRUTH]["order_heard"]["value"] == 1.0
+    assert scores["model"]["script_heard_f1_25ms"]["value"] is None
+    assert scores[TRUTH]["trajectory_rmse"]["value"] < 2.0
+    # A measure that cannot tell a shift is marked wherever it stands.
+    assert scores["model"]["env_sync_c"]["shift_blind"]
+    assert "shift_blind" not in scores["model"]["av_event_f1_50ms"]
+    assert "| env_sync_c † ↑ |" in text
+    assert NOTE in text
+    assert NOTE in (tmp_path / "report.html").read_text()
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(items: list[WorldItem], perfect: Perfect, tmp_path: Path) -> None:
@@ -98,6 +121,37 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(items: list[WorldItem], pe
     assert resumed["groups"] == whole["groups"]
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert len({(line["condition"], line["id"]) for line in lines}) == len(lines)
+
+
+def test_a_given_side_binds_what_is_compared(items: list[WorldItem], perfect: Perfect, tmp_path: Path) -> None:
+    some = items[:2]
+    found = {
+        task: evaluate_world({"model": perfect}, some, tmp_path / task, RUN, task=task)["groups"]["all"]["model"]
+        for task in ("a2v", "v2a")
+    }
+    assert found["a2v"]["true_si_sdr"]["value"] == found["v2a"]["true_psnr"]["value"] == 100.0
+    assert "true_psnr" not in found["a2v"]
+    assert "true_si_sdr" not in found["v2a"]
+    assert found["v2a"]["true_log_mel"]["value"] == 0.0
+    assert found["v2a"]["script_heard_f1_25ms"]["value"] == found["a2v"]["script_seen_f1_50ms"]["value"] == 1.0
+
+
+def test_a_folder_of_an_earlier_version_goes_on_without_figures_of_its_clips(
+    items: list[WorldItem], perfect: Perfect, tmp_path: Path
+) -> None:
+    some = items[:2]
+    evaluate_world({"model": perfect}, some, tmp_path, RUN)
+    ledger = tmp_path / "items.jsonl"
+    rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+    ledger.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "figures"}) + "\n" for row in rows))
+    again = Perfect([])
+    scores = evaluate_world({"model": again}, some, tmp_path, RUN)["groups"]["all"]
+    assert again.made == 0
+    assert scores["model"]["av_event_f1_50ms"]["value"] == 1.0
+    for name in ("env_sync_c", "sound_loudness", "signal_kernel_sound"):
+        assert scores["model"][name]["value"] is None
+    (reason,) = scores["model"]["env_sync_c"]["reasons"]
+    assert "earlier version" in reason
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_weights_named_later_measure_what_is_made_anew_once(items: list[WorldIte
     clips = KeptClips(tmp_path)
     assert clips.find(TRUTH, items[0]) is None
     published = Published(metrics(), [SKIPPED])
+    published.metrics[0].weights = "ef" * 32
     second = evaluate_world({"model": quiet}, items, tmp_path, RUN, clips=clips, published=published)
     assert quiet.made == 2 * len(items)
     assert (tmp_path / "items.jsonl").read_text() == lines
@@ -101,6 +102,9 @@ def test_weights_named_later_measure_what_is_made_anew_once(items: list[WorldIte
     without = {name: score for name, score in made.items() if name not in ("loud", "share", "distance")}
     assert without == first["groups"]["all"]["model"]
     assert second["skipped"] == [SKIPPED.to_json()]
+    assert second["weights"] == {"loud": "ef" * 32}
+    assert len(second["prompts_sha256"]) == 64
+    assert second["seeds"]["different"] == len({item.seed for item in items})
 
 
 def test_reports_and_comparisons_see_them(items: list[WorldItem], tmp_path: Path) -> None:
@@ -131,6 +135,21 @@ def test_words_that_should_be_said_are_a_reference(tmp_path: Path) -> None:
     assert found[TRUTH].results(ids)["said"].value == pytest.approx(np.mean(words))
     made = found["model"].results(ids)["said"]
     assert (made.value, made.reasons) == (words[0], {"the clip is missing": 1})
+
+
+def test_the_caption_without_marks_is_the_text_of_the_sound(tmp_path: Path) -> None:
+    (item,) = group_items("val", ["talk-seen"], 2, seconds=1.0, height=64, width=64)[:1]
+    assert "<S>" in item.prompt
+    heard: list[str] = []
+    metric = ItemMetric(
+        "asked", lambda sample: heard.append(sample.refs["audio_prompt"]) or [1.0, 1.0], requires=("ref:audio_prompt",)
+    )
+    clips = KeptClips(tmp_path)
+    clips.keep(TRUTH, item, true_clip(item))
+    clips.keep("model", item, true_clip(item))
+    found = measure_published(tmp_path, [item], ["model"], clips, [metric])
+    assert heard == [item.prompt.replace("<S>", "").replace("<E>", "")] * 2
+    assert found["model"].results({item.id})["asked"].n == 1
 
 
 def test_sound_alone_is_kept_too(items: list[WorldItem], tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def compare(
     """
     from vivace.evaluation.comparing import compare as compared
     from vivace.evaluation.comparing import read_subjects
+    from vivace.evaluation.published_metric import labelled
     from vivace.evaluation.report.comparison_report import write_comparison
 
     made = _evaluated(runs, output / "runs", split, count, seconds, as_json)
@@ -58,7 +59,13 @@ def compare(
         difference = f"{paired.mean:+.3f} [{paired.low:.3f}, {paired.high:.3f}]"
         better = entry.better or "none shown"
         shown.add_row(
-            entry.metric, entry.first, entry.second, difference, str(paired.n), f"{entry.adjusted:.3g}", better
+            labelled(entry.metric, entry.version),
+            entry.first,
+            entry.second,
+            difference,
+            str(paired.n),
+            f"{entry.adjusted:.3g}",
+            better,
         )
     console.print(shown)
     console.print(f"All of it: {output / 'comparison.html'}", soft_wrap=True)

@@ -107,6 +107,7 @@ def _print_tables(groups: dict[str, dict[str, dict[str, Any]]], folder: Path) ->
 
     from vivace.evaluation.groups import GROUPS
     from vivace.evaluation.headlines import headlines
+    from vivace.evaluation.published_metric import labelled
 
     console = Console()
     for group, conditions in groups.items():
@@ -115,7 +116,8 @@ def _print_tables(groups: dict[str, dict[str, dict[str, Any]]], folder: Path) ->
         title = "Held-out scenes, still camera" if group == "all" else f"Prompts: {group}"
         table = Table("metric", *conditions, title=title, title_justify="left")
         for name in headlines(group, conditions):
-            table.add_row(name, *(_cell(scores.get(name)) for scores in conditions.values()))
+            version = next(scores[name]["version"] for scores in conditions.values() if name in scores)
+            table.add_row(labelled(name, version), *(_cell(scores.get(name)) for scores in conditions.values()))
         console.print(table)
     console.print(f"All figures with intervals: {folder / 'summary.md'}")
     console.print(f"The same with clips to look at, in a browser: {folder / 'report.html'}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vivace.cli.bars import bars
-from vivace.cli.option_sets import takes
+from vivace.cli.option_sets import takes, words_of
 from vivace.cli.options import DEFAULT_MODEL, parse_guides
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
     from vivace.evaluation.published import Skipped
-    from vivace.evaluation.suites.run import MakeClips, ModelRun
+    from vivace.evaluation.suites.making import MakeClips, ModelRun
     from vivace.evaluation.suites.suite import Suite, SuiteItem
     from vivace.media import Clip
     from vivace.pipelines.clip_pipeline import ClipPipeline
@@ -44,6 +45,9 @@ class ClipsAsked:
     ] = None
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Count missing clips as undefined and go on.")
+    ] = False
+    no_floor: Annotated[
+        bool, typer.Option("--no-floor", help="Measure swapped sound without weights only; networks leave it out.")
     ] = False
     as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")] = False
 
@@ -80,7 +84,8 @@ def alive_style(
     """
     from vivace.evaluation.suites.alive_style import alive_style_suite
 
-    run_suite(alive_style_suite(part=part, language=language), options)
+    suite = alive_style_suite(part=part, language=language)
+    run_suite(suite, options, _command("alive-style", options, part=part, language=language))
 
 
 @takes(SuiteAsked)
@@ -95,7 +100,8 @@ def verse_bench(
     """Verse-Bench: 600 pictures with prompts, by the benchmark's own protocol, NAVA's or MOVA's."""
     from vivace.evaluation.suites.verse_bench import verse_bench_suite
 
-    run_suite(verse_bench_suite(data, protocol, prompts), options)
+    suite = verse_bench_suite(data, protocol, prompts)
+    run_suite(suite, options, _command("verse-bench", options, data=data, protocol=protocol, prompts=prompts))
 
 
 @takes(SuiteAsked)
@@ -103,7 +109,8 @@ def seed_tts(options: SuiteAsked, data: Data, language: Annotated[str, typer.Opt
     """Seed-TTS: speech of a given voice and text, sound alone; word errors and similarity."""
     from vivace.evaluation.suites.seed_tts import seed_tts_suite
 
-    run_suite(seed_tts_suite(data, language), options)
+    suite = seed_tts_suite(data, language)
+    run_suite(suite, options, _command("seed-tts", options, data=data, language=language))
 
 
 @takes(SuiteAsked)
@@ -111,7 +118,7 @@ def javisbench(options: SuiteAsked, data: Data) -> None:
     """JavisBench: 10,140 captions, or the mini list of 1,000."""
     from vivace.evaluation.suites.javisbench import javisbench_suite
 
-    run_suite(javisbench_suite(data), options)
+    run_suite(javisbench_suite(data), options, _command("javisbench", options, data=data))
 
 
 @takes(ClipsAsked)
@@ -126,18 +133,31 @@ def clips(
     from vivace.evaluation.suites.folder import folder_suite
 
     suite, found = folder_suite(clips, manifest)
-    run_suite(suite, SuiteAsked(**vars(options), clips=clips), found)
+    command = _command("clips", options, clips=clips, manifest=manifest)
+    run_suite(suite, SuiteAsked(**vars(options), clips=clips), command, found)
 
 
-def run_suite(suite: Suite, asked: SuiteAsked, found: dict[str, Path] | None = None) -> None:
+def _command(name: str, options: ClipsAsked, **own: Path | str | None) -> str:
+    """The command that makes a run.
+
+    Args:
+        own: the suite's own options.
+    """
+    words = [word for key, value in own.items() if value is not None for word in (f"--{key}", str(value))]
+    return shlex.join(["vivace", "evaluate", name, *words, *words_of(options)])
+
+
+def run_suite(suite: Suite, asked: SuiteAsked, command: str, found: dict[str, Path] | None = None) -> None:
     """Run a suite and tell what came of it.
 
     Args:
+        command: that makes this run.
         found: its clips by id where they are known; else those in `asked.clips`, or the model makes them.
 
     Raises:
         VivaceError: bad input of any kind.
     """
+    from vivace.evaluation.av_align_published import published_av_align
     from vivace.evaluation.published import published_metrics
     from vivace.evaluation.quality_metrics import clip_metrics
     from vivace.evaluation.speaker_transcripts import TRANSCRIPTS, speaker_transcript_metrics
@@ -155,6 +175,7 @@ def run_suite(suite: Suite, asked: SuiteAsked, found: dict[str, Path] | None = N
         found = clips_of(suite, asked.clips)
     named = weights_named(asked.weights or ())
     published, skipped = published_metrics(named)
+    aligned, without = published_av_align()
     tell_unused(named, skipped)
     model = None if asked.clips is not None else _model_run(suite, asked)
     origin = Path(asked.model).name if asked.clips is None else asked.clips.resolve().name
@@ -163,21 +184,24 @@ def run_suite(suite: Suite, asked: SuiteAsked, found: dict[str, Path] | None = N
         summary = evaluate_suite(
             suite,
             folder,
-            [*clip_metrics(), *speaker_transcript_metrics(), *published],
-            skipped,
+            [*clip_metrics(), *speaker_transcript_metrics(), *aligned, *published],
+            [*skipped, *without],
             model=model,
             clips=found,
             source=origin,
             allow_missing=asked.allow_missing,
             progress=progress,
+            command=command,
+            floor_networks=not asked.no_floor,
         )
     if asked.as_json:
-        scores = next(iter(summary["groups"]["all"].values()))
+        (_, scores), *beside = summary["groups"]["all"].items()
         line = {
             "command": f"evaluate {suite.name}",
             "output": str(folder),
-            "scores": {name: {"value": score["value"], "n": score["n"]} for name, score in scores.items()},
-            "columns": {name: {"value": c["value"], "n": c["n"]} for name, c in summary["columns"].items()},
+            "scores": {name: _told(score) for name, score in scores.items()},
+            "beside": {condition: {name: _told(score) for name, score in found.items()} for condition, found in beside},
+            "columns": {name: _told(column) for name, column in summary["columns"].items()},
             "skipped": sorted({entry["metric"] for entry in summary["skipped"]}),
             "counted": {name: len(entries) for name, entries in summary["counted"].items()},
         }
@@ -215,7 +239,7 @@ def _first(items: Sequence[SuiteItem], count: int) -> tuple[SuiteItem, ...]:
 
 def _model_run(suite: Suite, asked: SuiteAsked) -> ModelRun:
     from vivace.cli.making import Models
-    from vivace.evaluation.suites.run import ModelRun
+    from vivace.evaluation.suites.making import ModelRun
 
     guides = dict(parse_guides(asked.guide or ()))
     pipeline, model_hash = Models().load(asked.model)
@@ -235,7 +259,20 @@ def _model_run(suite: Suite, asked: SuiteAsked) -> ModelRun:
         "first_frames": _shows_first_frames(pipeline) and any("image" in item.files for item in suite.items),
         "voices": bool(pipeline.transformer.config.get("speaker_dim")),
     }
-    return ModelRun(_maker(pipeline, settings), asked.model, model_hash, told, asked.batch)
+    make, check = _maker(pipeline, settings), _checker(pipeline, settings)
+    return ModelRun(make, asked.model, model_hash, told, asked.batch, check)
+
+
+def _checker(pipeline: ClipPipeline, settings: dict[str, Any]) -> Callable[[SuiteItem], None]:
+    """Refuses a prompt that the model would refuse once it is at work, such as one that is too long for it."""
+
+    def check(item: SuiteItem) -> None:
+        from vivace.conditioning.text import check_prompt, tokenize
+
+        pipeline.plan(item.prompt, **settings)
+        tokenize(pipeline.tokenizer, check_prompt(item.prompt), pipeline.transformer.config.text_len)
+
+    return check
 
 
 def _shows_first_frames(pipeline: ClipPipeline) -> bool:
@@ -277,29 +314,41 @@ def _tell(summary: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vivace.evaluation.published_metric import labelled
+
     console = Console()
     if summary["columns"]:
         table = Table("figure", "value", "n", "made of", title="As published", title_justify="left")
         for name, column in summary["columns"].items():
-            table.add_row(name, _shown(column), str(column["n"]), column["metric"] or "-")
+            title = labelled(name, column.get("version"))
+            table.add_row(title, _shown(column), str(column["n"]), column["metric"] or "-")
         console.print(table)
     groups = summary["groups"]
     table = Table("metric", *groups, title=f"{summary['suite']}: {summary['model']}", title_justify="left")
     scores = {group: next(iter(conditions.values())) for group, conditions in groups.items()}
     for name in scores["all"]:
         if any(scores[group][name]["value"] is not None for group in groups):
-            table.add_row(name, *(f"{_shown(scores[group][name])} (n {scores[group][name]['n']})" for group in groups))
+            title = labelled(name, scores["all"][name]["version"])
+            table.add_row(title, *(f"{_shown(scores[group][name])} (n {scores[group][name]['n']})" for group in groups))
     console.print(table)
     if summary["dimensions"]:
         judged = [name for name, dimension in summary["dimensions"].items() if dimension["proxies"]]
         console.print(f"Of {len(summary['dimensions'])} dimensions {len(judged)} have automatic proxies.")
     counted = summary["counted"]
-    told = [f"{len(entries)} {name}" for name, entries in counted.items() if entries]
+    told = [f"{len(entries)} {name.replace('_', ' ')}" for name, entries in counted.items() if entries]
     console.print(f"{summary['n_items']} items{', ' + ', '.join(told) if told else ''}.")
     if summary["skipped"]:
         names = sorted({entry["metric"] for entry in summary["skipped"]})
         console.print(f"Skipped for want of weights (--weights): {', '.join(names)}.")
     console.print(f"All figures with intervals, and what each skipped metric needs: {folder / 'summary.md'}")
+
+
+def _told(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure for programs: value, n, and that it is unverified where it is."""
+    from vivace.evaluation.published_metric import UNVERIFIED
+
+    trust = {UNVERIFIED: True} if UNVERIFIED in str(figure.get("version")) else {}
+    return {"value": figure["value"], "n": figure["n"], **trust}
 
 
 def _shown(figure: dict[str, Any]) -> str:

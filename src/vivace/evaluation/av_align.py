@@ -1,7 +1,9 @@
 """AV-Align: peaks of the sound against peaks of the motion, in the three forms that are published under this name.
 
-The numbers of different forms cannot be compared, so each is a metric of its own. All of them tell little: on perfectly
-synchronous impacts a mean speed peaks before and after the impact and not at it.
+The numbers of different forms cannot be compared, so each is a metric of its own, and so are our peaks:
+`av_align_own_*` are made of our own onsets and block-matching flow, and `vivace.evaluation.av_align_published` has the
+published peaks. All of them tell little: on perfectly synchronous impacts a mean speed peaks before and after the
+impact and not at it.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ _SMALL = 1e-6  # in the published denominator
 MUTUAL_FRAMES = 3.0
 
 
-def motion_peaks(speed: Sequence[float] | np.ndarray, fps: float) -> list[float]:
-    """Seconds of the strict local maxima of the mean flow magnitude; step n is counted at picture n + 1."""
+def motion_peaks(speed: Sequence[float] | np.ndarray, fps: float, first: int = 1) -> list[float]:
+    """Seconds of the strict local maxima of the mean flow magnitude; step n is counted at picture n + `first`."""
     values = np.asarray(speed, dtype=float)
     inner = np.flatnonzero((values[1:-1] > values[:-2]) & (values[1:-1] > values[2:])) + 1
-    return [float(n + 1) / fps for n in inner]
+    return [float(n + first) / fps for n in inner]
 
 
 def one_sided(sound: Sequence[float], motion: Sequence[float], fps: float) -> float:
@@ -52,8 +54,29 @@ def _near(peaks: Sequence[float], others: Sequence[float], reach: float) -> int:
     return int((distance.min(axis=1) <= reach + 1e-9).sum()) if len(peaks) else 0
 
 
+FORMS: dict[str, Callable[[Sequence[float], Sequence[float], float], float]] = {
+    "code": one_sided,
+    "javisbench": mutual,
+    "mova": one_to_one,
+}
+
+
+def align_outcome(form: str, sound: Sequence[float], motion: Sequence[float], fps: float) -> list[float] | Undefined:
+    """A form's record from the peaks in seconds, or why there is none."""
+    if not motion and not sound:
+        return Undefined("neither motion nor sound has a peak")
+    return [FORMS[form](sound, motion, fps), 1.0]
+
+
+def av_align_outcomes(
+    sound: Sequence[float], motion: Sequence[float], fps: float
+) -> dict[str, list[float] | Undefined]:
+    """Each form's record from our own peaks in seconds, by the metrics' names."""
+    return {f"av_align_own_{form}": align_outcome(form, sound, motion, fps) for form in FORMS}
+
+
 def av_align_metrics() -> list[ItemMetric]:
-    """The three forms, over our own onsets and block-matching flow (published: librosa's onsets, Farneback's flow)."""
+    """The three forms over our own onsets and block-matching flow."""
 
     def find(sample: Sample) -> tuple[list[float], list[float], float]:
         assert sample.clip is not None
@@ -65,17 +88,10 @@ def av_align_metrics() -> list[ItemMetric]:
 
     peaks = once_per_sample(find)
 
-    def metric(name: str, form: Callable[[Sequence[float], Sequence[float], float], float]) -> ItemMetric:
+    def metric(name: str) -> ItemMetric:
         def measure(sample: Sample) -> list[float] | Undefined:
-            sound, motion, fps = peaks(sample)
-            if not motion and not sound:
-                return Undefined("neither motion nor sound has a peak")
-            return [form(sound, motion, fps), 1.0]
+            return av_align_outcomes(*peaks(sample))[name]
 
         return ItemMetric(name, measure, requires=("pictures", "sound"))
 
-    return [
-        metric("av_align_code", one_sided),
-        metric("av_align_javisbench", mutual),
-        metric("av_align_mova", one_to_one),
-    ]
+    return [metric(f"av_align_own_{form}") for form in FORMS]

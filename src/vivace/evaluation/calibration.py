@@ -114,6 +114,7 @@ def measure_treated(
     *,
     expected: Mapping[str, Any] | None = None,
     refs: Mapping[str, Any] | None = None,
+    prompt: str = "",
 ) -> None:
     """Measure a clip under all treatments, and put what comes of it into `values`.
 
@@ -135,6 +136,7 @@ def measure_treated(
         sample = Sample(
             id=f"{name}/{treatment}",
             clip=clip,
+            prompt=prompt,
             expected=expected or {},
             refs=refs or {},
             seen=Percept(seen[one.pictures], heard[one.sound]),

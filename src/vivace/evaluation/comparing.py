@@ -13,6 +13,9 @@ import numpy as np
 from vivace.errors import VivaceError
 from vivace.evaluation.paired import PairedDifference, paired_difference
 from vivace.evaluation.results import Results, prompts_hash, read_results
+from vivace.evaluation.set_difference import set_difference
+from vivace.evaluation.set_metric import load_features, stacked
+from vivace.evaluation.set_values import SET_VALUES
 from vivace.evaluation.votes import holm
 
 LEVEL = 0.05
@@ -40,6 +43,7 @@ class Difference:
         paired: over the prompts at which both have a value.
         only_first, only_second: prompts at which only one of them has a value.
         adjusted: Holm's p over every test of the comparison.
+        version: of the metric's definition. of_sets: it has no value for a prompt; `paired` is that of whole sets.
     """
 
     metric: str
@@ -51,6 +55,8 @@ class Difference:
     only_first: int
     only_second: int
     adjusted: float
+    version: str
+    of_sets: bool
 
     @property
     def better(self) -> str | None:
@@ -64,9 +70,11 @@ class Difference:
 class Comparison:
     """Args:
     subjects: in the order given. group: of prompts. prompts: that all have. prompts_hash: of these.
-    means: metric -> subject -> mean over its prompts of the metric's own value, and n.
-    differences: every pair of subjects and metric. unpaired: metrics with values for the whole set only, or with
-    fewer than two prompts in common. differing: settings that are not the same in all runs.
+    means: metric -> subject -> mean over its prompts of the metric's own value (of a metric of whole sets: its value
+    for the set of them), and n.
+    differences: every pair of subjects and metric. unpaired: metrics with fewer than two prompts in common, or of whole
+    sets and without features of enough common prompts. differing: settings that are not the same in all runs.
+    versions: metric -> version of its definition.
     """
 
     subjects: tuple[Subject, ...]
@@ -77,6 +85,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     unpaired: tuple[str, ...]
     differing: Mapping[str, tuple[str, ...]]
+    versions: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -102,6 +111,7 @@ class Comparison:
                 {**asdict(entry), "paired": asdict(entry.paired), "better": entry.better} for entry in self.differences
             ],
             "unpaired": list(self.unpaired),
+            "versions": dict(self.versions),
             "differing": {name: list(values) for name, values in self.differing.items()},
         }
 
@@ -142,7 +152,8 @@ def compare(subjects: Sequence[Subject], *, group: str = "all", metrics: Sequenc
 
     A metric's difference is the mean over prompts of the difference of its values for the prompt alone (each prompt
     counts the same; the summaries pool events). Its interval is a bootstrap over prompts, its p a sign-flip test, and
-    Holm's correction is over all tests of the comparison.
+    Holm's correction is over all tests of the comparison. A metric of whole sets is compared by what it has kept of
+    each clip (`set_difference`).
 
     Args:
         group: of prompts; "all" as in the summaries. metrics: only these; every one for an empty list.
@@ -157,33 +168,34 @@ def compare(subjects: Sequence[Subject], *, group: str = "all", metrics: Sequenc
     shared = _shared_prompts(rows, group)
     found = {subject.name: _of_prompts(subject, group, shared) for subject in subjects}
     every = list(dict.fromkeys(name for values in found.values() for name in values))
+    sets = _of_sets(subjects, group, shared)
+    of_sets = [name for name in SET_VALUES if any(sets[subject.name].get(name) for subject in subjects)]
     for name in metrics:
-        if name not in every:
-            raise VivaceError(f"No prompt has a value of {name!r}; use some of {', '.join(sorted(every)) or 'none'}.")
-    wanted = [name for name in every if (name in metrics if metrics else _directed(subjects, name))]
+        if name not in every and name not in of_sets:
+            known = ", ".join(sorted([*every, *of_sets])) or "none"
+            raise VivaceError(f"No prompt has a value of {name!r}; use some of {known}.")
+    chosen = [name for name in [*every, *of_sets] if (name in metrics if metrics else _directed(subjects, name))]
     tests: list[tuple[str, Subject, Subject, PairedDifference]] = []
-    unpaired = [name for name in _whole_set(subjects, group) if name not in every and (not metrics or name in metrics)]
-    for name in wanted:
+    unpaired = [
+        name
+        for name in _whole_set(subjects, group)
+        if name not in every and name not in of_sets and (not metrics or name in metrics)
+    ]
+    for name in chosen:
         for one, two in combinations(subjects, 2):
-            first, second = found[one.name].get(name, {}), found[two.name].get(name, {})
-            if len(first.keys() & second.keys()) < 2:
-                unpaired += [] if name in unpaired else [name]
-                continue
-            tests.append((name, one, two, paired_difference(first, second)))
+            tested = _set_test(name, one, two, sets) if name in of_sets else _test(name, one, two, found)
+            if tested is not None:
+                tests.append((name, one, two, tested))
+            elif name not in unpaired:
+                unpaired.append(name)
+    versions = {name: version for subject in subjects for name, version in subject.results.versions().items()}
     adjusted = holm([test[3].p_value for test in tests])
     return Comparison(
         subjects=tuple(subjects),
         group=group,
         prompts=len(shared),
         prompts_hash=prompts_hash({item_id: rows[subjects[0].name][item_id] for item_id in shared}),
-        means={
-            name: {
-                subject: (float(np.mean(list(values[name].values()))), len(values[name]))
-                for subject, values in found.items()
-                if values.get(name)
-            }
-            for name in wanted
-        },
+        means={name: _set_values(name, sets) if name in of_sets else _mean_values(name, found) for name in chosen},
         differences=tuple(
             Difference(
                 name,
@@ -192,14 +204,16 @@ def compare(subjects: Sequence[Subject], *, group: str = "all", metrics: Sequenc
                 one.name,
                 two.name,
                 paired,
-                len(found[one.name].get(name, {}).keys() - found[two.name].get(name, {}).keys()),
-                len(found[two.name].get(name, {}).keys() - found[one.name].get(name, {}).keys()),
+                *_alone(sets if name in of_sets else found, name, one, two),
                 p_value,
+                versions.get(name, ""),
+                name in of_sets,
             )
             for (name, one, two, paired), p_value in zip(tests, adjusted, strict=True)
         ),
         unpaired=tuple(unpaired),
         differing=_differing(subjects),
+        versions=versions,
     )
 
 
@@ -219,6 +233,13 @@ def _same_protocol(subjects: Sequence[Subject]) -> None:
                 raise VivaceError(
                     f"{first.folder} and {other.folder} define {name} differently (versions {old[name]} and "
                     f"{new[name]}), so they cannot be ranked together; repeat the older one."
+                )
+        one, two = (results.summary.get("weights") or {} for results in (first, other))
+        for name in sorted(one.keys() & two.keys()):
+            if one[name] != two[name]:
+                raise VivaceError(
+                    f"{first.folder} and {other.folder} measured {name} by other weights (sha256 {one[name][:16]} and "
+                    f"{two[name][:16]}), so they cannot be ranked together; repeat one of them by the other's."
                 )
 
 
@@ -241,12 +262,67 @@ def _shared_prompts(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], group: 
     return shared
 
 
+def _test(
+    name: str, one: Subject, two: Subject, found: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> PairedDifference | None:
+    first, second = (found[subject.name].get(name, {}) for subject in (one, two))
+    return paired_difference(first, second) if len(first.keys() & second.keys()) > 1 else None
+
+
+def _set_test(
+    name: str, one: Subject, two: Subject, sets: Mapping[str, Mapping[str, Mapping[str, Path]]]
+) -> PairedDifference | None:
+    first, second = (sets[subject.name].get(name, {}) for subject in (one, two))
+    common = first.keys() & second.keys()
+    if len(common) < SET_VALUES[name].least:
+        return None
+    one_side, other = ({item_id: load_features(side[item_id]) for item_id in common} for side in (first, second))
+    return set_difference(SET_VALUES[name], one_side, other)
+
+
 def _of_prompts(subject: Subject, group: str, shared: Sequence[str]) -> dict[str, dict[str, float]]:
     keep = set(shared)
     return {
         metric: {item_id: value for item_id, value in values.items() if item_id in keep}
         for metric, values in subject.results.values(subject.condition, group).items()
     }
+
+
+def _of_sets(subjects: Sequence[Subject], group: str, shared: Sequence[str]) -> dict[str, dict[str, dict[str, Path]]]:
+    """Subject -> metric of whole sets -> prompt -> the file of its features."""
+    keep = set(shared)
+    return {
+        subject.name: {
+            metric: {item_id: path for item_id, path in paths.items() if item_id in keep}
+            for metric, paths in subject.results.features(subject.condition, group).items()
+        }
+        for subject in subjects
+    }
+
+
+def _set_values(name: str, sets: Mapping[str, Mapping[str, Mapping[str, Path]]]) -> dict[str, tuple[float, int]]:
+    """Subject -> a metric's value for the set of its prompts, and n."""
+    value = SET_VALUES[name]
+    files = {subject: of[name] for subject, of in sets.items() if len(of.get(name, {})) >= value.least}
+    return {
+        subject: (value.of(stacked([load_features(paths[item_id]) for item_id in sorted(paths)])), len(paths))
+        for subject, paths in files.items()
+    }
+
+
+def _mean_values(name: str, found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, tuple[float, int]]:
+    """Subject -> mean of a metric's values for its prompts, and n."""
+    return {
+        subject: (float(np.mean(list(values[name].values()))), len(values[name]))
+        for subject, values in found.items()
+        if values.get(name)
+    }
+
+
+def _alone(of: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str, one: Subject, two: Subject) -> tuple[int, int]:
+    """How many prompts only the first has a metric of, and only the second."""
+    first, second = (of[subject.name].get(name, {}).keys() for subject in (one, two))
+    return len(first - second), len(second - first)
 
 
 def _directed(subjects: Sequence[Subject], metric: str) -> bool:

@@ -68,10 +68,14 @@ def env_sync(clip: Clip) -> EnvSync | None:
     """Env-Sync of a clip with pictures and sound; None where one of them never changes or both are too short."""
     assert clip.frames is not None
     assert clip.audio is not None
-    fps = float(clip.fps)
-    seen = impact_envelope(flow_of(clip))
     heard = onset_envelope(clip.audio, clip.sample_rate)
-    times = np.arange(0.0, min(len(seen) / fps, clip.audio.shape[1] / clip.sample_rate), STEP)
+    seconds = clip.audio.shape[1] / clip.sample_rate
+    return of_envelopes(impact_envelope(flow_of(clip)), float(clip.fps), heard, seconds)
+
+
+def of_envelopes(seen: np.ndarray, fps: float, heard: np.ndarray, seconds: float) -> EnvSync | None:
+    """Env-Sync of a picture's impacts (one value a picture) and a sound's onsets (one every 5 ms)."""
+    times = np.arange(0.0, min(len(seen) / fps, seconds), STEP)
     on_grid = [
         np.interp(times, np.arange(len(seen)) / fps, seen),
         np.interp(times, np.arange(len(heard)) * HOP / SAMPLE_RATE, heard),
@@ -79,6 +83,18 @@ def env_sync(clip: Clip) -> EnvSync | None:
     smooth = [gaussian_filter1d(envelope, SMOOTH / STEP) for envelope in on_grid]
     farthest = min(round(FARTHEST / STEP), max(0, len(times) - round(_LEAST_OVERLAP / STEP)))
     return from_correlations(lag_correlations(smooth[0], smooth[1], farthest))
+
+
+def env_sync_outcomes(found: EnvSync | None) -> dict[str, list[float] | Undefined]:
+    """Each metric's record, or why there is none."""
+    if found is None:
+        nothing = Undefined("picture or sound never changes, or is too short")
+        return dict.fromkeys(("env_sync_c", "env_sync_d", "env_sync_offset_abs"), nothing)
+    return {
+        "env_sync_c": [found.confidence, 1.0],
+        "env_sync_d": [found.distance, 1.0],
+        "env_sync_offset_abs": [abs(found.offset) * 1000.0, 1.0],
+    }
 
 
 def env_sync_metrics() -> list[ItemMetric]:
@@ -90,18 +106,14 @@ def env_sync_metrics() -> list[ItemMetric]:
 
     find = once_per_sample(compare)
 
-    def metric(name: str, pick: str, **settings: str) -> ItemMetric:
+    def metric(name: str, **settings: str) -> ItemMetric:
         def measure(sample: Sample) -> list[float] | Undefined:
-            found = find(sample)
-            if found is None:
-                return Undefined("picture or sound never changes, or is too short")
-            value = {"c": found.confidence, "d": found.distance, "offset": abs(found.offset) * 1000.0}[pick]
-            return [value, 1.0]
+            return env_sync_outcomes(find(sample))[name]
 
         return ItemMetric(name, measure, requires=("pictures", "sound"), **settings)  # type: ignore[arg-type]
 
     return [
-        metric("env_sync_c", "c"),
-        metric("env_sync_d", "d", direction="lower"),
-        metric("env_sync_offset_abs", "offset", direction="lower", unit="ms"),
+        metric("env_sync_c"),
+        metric("env_sync_d", direction="lower"),
+        metric("env_sync_offset_abs", direction="lower", unit="ms"),
     ]

@@ -22,6 +22,7 @@ from vivace.evaluation.attributes import attribute_metrics
 from vivace.evaluation.metric import ItemMetric
 from vivace.evaluation.prompts import CAPTION_STREAM, WorldItem, check_request
 from vivace.evaluation.scenes import scene_metrics
+from vivace.evaluation.script_metrics import script_metrics
 from vivace.evaluation.speech import speech_metrics
 from vivace.evaluation.sync import sync_metrics
 from vivace.media import Clip
@@ -131,7 +132,7 @@ def senses(group: str) -> Callable[[Clip], Percept]:
 
 def metrics_of(group: str) -> list[ItemMetric]:
     """Fresh instances of the metrics of a group."""
-    classic = [*sync_metrics(), *attribute_metrics()]
+    classic, script = [*sync_metrics(), *attribute_metrics()], script_metrics()
     colour = [metric for metric in classic if metric.name == "colour"]
     events = [metric for metric in classic if metric.name in _EVENTS]
     if group in ("talk-effect", "talk-hand"):
@@ -140,7 +141,14 @@ def metrics_of(group: str) -> list[ItemMetric]:
     if is_talk(group):
         return speech_metrics()
     if group in GROUPS:
-        return [*scene_metrics(), *events, *(metric for metric in classic if metric.name in ("colour", "count_seen"))]
+        some = [metric for metric in classic if metric.name in ("colour", "count_seen")]
+        return [*scene_metrics(), *events, *some, *script]
     if group == "camera":
-        return [*classic, *(metric for metric in scene_metrics() if metric.name == "camera_move")]
-    return classic
+        return [*classic, *(metric for metric in scene_metrics() if metric.name == "camera_move"), *script]
+    return [*classic, *script]
+
+
+def swap_metric(group: str) -> ItemMetric:
+    """The score by which a group's clips are told from clips with another's sound."""
+    name = "lip_correlation" if is_talk(group) else "av_event_f1_50ms"
+    return next(metric for metric in metrics_of(group) if metric.name == name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
+from vivace.evaluation.clip_figures import ClipFigures, figures_from_json
 from vivace.evaluation.prompts import WorldItem
 from vivace.media import replacing
 from vivace.perception.percept import Percept, percept_from_json, percept_to_json
@@ -55,6 +56,7 @@ class Ledger:
         self.folder, self._path = folder, folder / "items.jsonl"
         self._percepts: dict[tuple[str, str], Percept] = {}
         self._measured: dict[tuple[str, str], Mapping[str, float]] = {}
+        self._figures: dict[tuple[str, str], ClipFigures] = {}
         claim_folder(folder, run.to_json())
         self._read()
 
@@ -62,6 +64,8 @@ class Ledger:
         for row in whole_rows(self._path):
             self._percepts[row["condition"], row["id"]] = percept_from_json(row["percept"])
             self._measured[row["condition"], row["id"]] = row.get("measured", {})
+            if "figures" in row:
+                self._figures[row["condition"], row["id"]] = figures_from_json(row["figures"])
 
     def has(self, condition: str, item: WorldItem) -> bool:
         return (condition, item.id) in self._percepts
@@ -73,6 +77,10 @@ class Ledger:
         """Figures against what was given, which need the clip itself; empty where nothing was."""
         return self._measured[condition, item.id]
 
+    def figures(self, condition: str, item: WorldItem) -> ClipFigures | None:
+        """What was measured of the clip itself; None in lines of earlier versions."""
+        return self._figures.get((condition, item.id))
+
     def add(
         self,
         condition: str,
@@ -80,6 +88,7 @@ class Ledger:
         percept: Percept,
         metrics: Mapping[str, Any],
         measured: Mapping[str, float] | None = None,
+        figures: ClipFigures | None = None,
     ) -> None:
         """Take over an item's findings and write its line, with each metric's record or why it is undefined."""
         stored = percept_to_json(percept)
@@ -98,6 +107,10 @@ class Ledger:
         }
         if measured:
             row["measured"] = dict(measured)
+        if figures is not None:
+            told = figures.to_json()
+            row["figures"] = told
+            self._figures[condition, item.id] = figures_from_json(told)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 

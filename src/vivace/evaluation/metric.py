@@ -5,7 +5,9 @@ The interface is for every benchmark of the house; the metrics of the world are 
 
 from __future__ import annotations
 
+import copy
 import math
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -80,6 +82,7 @@ class Result:
         value: None where no sample had a value.
         ci_low, ci_high: 95 % bootstrap interval over the items; None for fewer than two.
         n: samples with a value; `n_undefined`: without, with the reasons counted.
+        scope: what a value is of (`Metric`).
     """
 
     name: str
@@ -92,6 +95,7 @@ class Result:
     reasons: Mapping[str, int]
     direction: Direction
     unit: str
+    scope: Scope = "item"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -103,13 +107,18 @@ class Result:
             "reasons": dict(self.reasons),
             "direction": self.direction,
             "unit": self.unit,
+            "scope": self.scope,
             "version": self.version,
         }
 
 
 @runtime_checkable
 class Metric(Protocol):
-    """A user's metric needs these names and nothing else."""
+    """A user's metric needs these names and nothing else.
+
+    `scope` says what one value is of: "item" - a clip by itself or against texts; "pair" - a clip and the reference
+    clip, sound or picture that belongs to it (over a set, the mean over the pairs); "set" - all clips together.
+    """
 
     name: str
     version: str
@@ -139,10 +148,12 @@ class ItemMetric:
         measure: sample -> record, or why there is none.
         statistic: how records are pooled (`vivace.evaluation.statistics.pooled`).
         requires: what a sample must have: "video", "audio" (findings of the world's detectors), "pictures", "sound" (of
-            its clip), or names in `expected` as "expected:NAME" and in `refs` as "ref:NAME".
-    """
+            its clip), or names in `expected` as "expected:NAME" and in `refs` as "ref:NAME". References in files must
+            be named: a measurement is repeated when one of those that are named has changed.
+        scope: "item" or "pair" (`Metric`).
 
-    scope: Scope = "item"
+    `weights` is the SHA-256 of the user's weights that it measures by, "" without any; whoever loads them sets it.
+    """
 
     def __init__(
         self,
@@ -154,9 +165,10 @@ class ItemMetric:
         direction: Direction = "higher",
         requires: Iterable[str] = ("video", "audio"),
         version: str = "1",
+        scope: Scope = "item",
     ) -> None:
-        self.name, self.unit, self.direction, self.version = name, unit, direction, version
-        self.requires = frozenset(requires)
+        self.name, self.unit, self.direction, self.version, self.scope = name, unit, direction, version, scope
+        self.requires, self.weights = frozenset(requires), ""
         self._measure, self._statistic = measure, statistic
         self._seen: dict[str, list[float] | Undefined] = {}
 
@@ -181,15 +193,9 @@ class ItemMetric:
 
     def fresh(self) -> ItemMetric:
         """The same metric, which has seen nothing."""
-        return ItemMetric(
-            self.name,
-            self._measure,
-            statistic=self._statistic,
-            unit=self.unit,
-            direction=self.direction,
-            requires=self.requires,
-            version=self.version,
-        )
+        other = copy.copy(self)
+        other._seen = {}
+        return other
 
     def add(self, sample_id: str, outcome: list[float] | Undefined) -> None:
         """Take over the outcome of a sample measured before (a resumed run)."""
@@ -222,18 +228,19 @@ class ItemMetric:
             reasons=dict(reasons),
             direction=self.direction,
             unit=self.unit,
+            scope=self.scope,
         )
 
 
 def once_per_sample(find: Callable[[Sample], Found]) -> Callable[[Sample], Found]:
     """The same function, computed once for a sample, however many metrics ask in turn; only the latest is kept."""
-    latest: dict[str, Found] = {}
+    latest: list[tuple[weakref.ref[Sample], Found]] = []
 
     def found(sample: Sample) -> Found:
-        if sample.id not in latest:
-            latest.clear()
-            latest[sample.id] = find(sample)
-        return latest[sample.id]
+        # By the sample itself: one of the same id may be another clip, such as the true one.
+        if not latest or latest[0][0]() is not sample:
+            latest[:] = [(weakref.ref(sample), find(sample))]
+        return latest[0][1]
 
     return found
 

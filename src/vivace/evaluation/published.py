@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vivace.evaluation.digests import weights_digest
 from vivace.evaluation.embedding_scores import avh_score, cosines, javis_score, windows
 from vivace.evaluation.frechet import pair_square_distance
-from vivace.evaluation.lip_sync_distance import lip_sync
+from vivace.evaluation.lip_sync_distance import LipSync, lip_sync
 from vivace.evaluation.metric import Direction, ItemMetric, Sample, Undefined, once_per_sample
 from vivace.evaluation.published_metric import NO_PROMPT, clip_of, item_metric, pictures_of, sound_of
 from vivace.evaluation.set_metric import SetMetric
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from vivace.perception.published.funasr_speech import FunasrSpeech
     from vivace.perception.published.imagebind import ImageBind
     from vivace.perception.published.speaker import SeedTtsSpeaker, WavlmSpeaker
-    from vivace.perception.published.syncnet import LipVectors
+    from vivace.perception.published.syncnet import FaceTrack, LipVectors
     from vivace.perception.published.whisper import Whisper
 
 FRAME_MS = 40.0  # of SyncNet's 25 pictures per second
+PIPELINE_TRACK, PIPELINE_FACE = 100, 100.0  # pictures and pixels beyond which SyncNet's own pipeline takes a track
+VERSE_BENCH_TRACK = 50  # pictures, 2 s
 VERSE_BENCH_OFFSET = 14  # frames from which on Verse-Bench leaves a track out
 
 
@@ -69,7 +72,11 @@ def published_metrics(named: Mapping[str, Path]) -> tuple[list[ItemMetric | SetM
     skipped: list[Skipped] = []
     for key, weights in PUBLISHED.items():
         try:
-            metrics += _built(key, locate(key, named))
+            path = locate(key, named)
+            built, digest = _built(key, path), weights_digest(path)
+            for metric in built:
+                metric.weights = digest
+            metrics += built
         except MissingWeightsError as missing:
             skipped += [
                 Skipped(name, key, weights.file, weights.source, weights.licence, str(missing))
@@ -168,45 +175,72 @@ def speaker_metrics(key: str, network: WavlmSpeaker | SeedTtsSpeaker) -> list[It
 
 
 def lip_sync_metrics(network: LipVectors) -> list[ItemMetric]:
-    """Sync-C, Sync-D and the absolute offset, each the mean over the clip's face tracks; and two published quirks.
+    """Sync-C, Sync-D and the absolute offset, each the mean over the clip's face tracks; two quirks; and ours.
 
-    `sync_c_verse_bench` drops tracks whose offset is 14 frames or more, `sync_d_mean_of_shifts` takes the mean over the
-    shifts instead of the least.
+    `sync_c`, `sync_d` and `sync_offset_abs` are of the tracks that SyncNet's own pipeline takes, longer than 100
+    pictures and larger than 100 pixels. Verse-Bench takes those of 2 s or more: `sync_c_verse_bench` drops tracks whose
+    offset is 14 frames or more, `sync_d_mean_of_shifts` takes the mean over the shifts instead of the least. The
+    `*_any_track` are of every track that has a window, and their crops do not shrink at its ends.
     """
 
-    def find(sample: Sample) -> dict[str, float | None] | Undefined:
-        assert sample.clip is not None
-        vectors = [found for track in sample.refs["face_tracks"] if (found := network(sample.clip, track)) is not None]
-        if not vectors:
-            return Undefined("no face track is as long as a window")
-        tracks = [lip_sync(lips, sound) for lips, sound in vectors]
-        near = [track.confidence for track in tracks if abs(track.offset) < VERSE_BENCH_OFFSET]
-        return {
-            "sync_c": float(np.mean([track.confidence for track in tracks])),
-            "sync_d": float(np.mean([track.distance for track in tracks])),
-            "sync_offset_abs": float(np.mean([abs(track.offset) * FRAME_MS for track in tracks])),
-            "sync_c_verse_bench": float(np.mean(near)) if near else None,
-            "sync_d_mean_of_shifts": float(np.mean([track.mean_distance for track in tracks])),
-        }
+    @once_per_sample
+    def as_published(sample: Sample) -> list[tuple[FaceTrack, LipSync]]:
+        clip = clip_of(sample)
+        long = [track for track in sample.refs["face_tracks"] if track.pictures(float(clip.fps)) >= VERSE_BENCH_TRACK]
+        return [(track, lip_sync(*vectors)) for track in long if (vectors := network(clip, track)) is not None]
 
-    found = once_per_sample(find)
+    def of_pipeline(sample: Sample) -> list[LipSync]:
+        fps = float(clip_of(sample).fps)
+        return [
+            found
+            for track, found in as_published(sample)
+            if track.pictures(fps) > PIPELINE_TRACK and track.size > PIPELINE_FACE
+        ]
 
-    def metric(name: str, direction: Direction, unit: str = "") -> ItemMetric:
+    def of_verse_bench(sample: Sample) -> list[LipSync]:
+        return [found for _, found in as_published(sample)]
+
+    @once_per_sample
+    def of_any(sample: Sample) -> list[LipSync]:
+        vectors = [network(clip_of(sample), track, ends="repeated") for track in sample.refs["face_tracks"]]
+        return [lip_sync(*found) for found in vectors if found is not None]
+
+    long = "no face track is longer than 100 pictures of 1/25 s with a face of more than 100 pixels"
+    seconds = "no face track is 2 s long"
+    window = "no face track is as long as a window"
+
+    def metric(
+        name: str,
+        tracks: Callable[[Sample], list[LipSync]],
+        figure: Callable[[LipSync], float | None],
+        none: str,
+        direction: Direction,
+        unit: str = "",
+    ) -> ItemMetric:
         def measure(sample: Sample) -> float | Undefined:
-            figures = found(sample)
-            if isinstance(figures, Undefined):
-                return figures
-            value = figures[name]
-            return Undefined("every track is off by 14 frames or more") if value is None else value
+            found = tracks(sample)
+            if not found:
+                return Undefined(none)
+            values = [value for track in found if (value := figure(track)) is not None]
+            return float(np.mean(values)) if values else Undefined("every track is off by 14 frames or more")
 
         return item_metric("syncnet", name, measure, ("pictures", "sound", "ref:face_tracks"), direction, unit)
 
+    def offset(track: LipSync) -> float:
+        return abs(track.offset) * FRAME_MS
+
+    def near(track: LipSync) -> float | None:
+        return track.confidence if abs(track.offset) < VERSE_BENCH_OFFSET else None
+
     return [
-        metric("sync_c", "higher"),
-        metric("sync_d", "lower"),
-        metric("sync_offset_abs", "lower", "ms"),
-        metric("sync_c_verse_bench", "higher"),
-        metric("sync_d_mean_of_shifts", "lower"),
+        metric("sync_c", of_pipeline, lambda track: track.confidence, long, "higher"),
+        metric("sync_d", of_pipeline, lambda track: track.distance, long, "lower"),
+        metric("sync_offset_abs", of_pipeline, offset, long, "lower", "ms"),
+        metric("sync_c_verse_bench", of_verse_bench, near, seconds, "higher"),
+        metric("sync_d_mean_of_shifts", of_verse_bench, lambda track: track.mean_distance, seconds, "lower"),
+        metric("sync_c_any_track", of_any, lambda track: track.confidence, window, "higher"),
+        metric("sync_d_any_track", of_any, lambda track: track.distance, window, "lower"),
+        metric("sync_offset_any_track", of_any, offset, window, "lower", "ms"),
     ]
 
 

@@ -7,13 +7,25 @@ from collections.abc import Callable
 import numpy as np
 
 from vivace.errors import VivaceError
-from vivace.evaluation.metric import Direction, ItemMetric, Sample, Undefined
+from vivace.evaluation.metric import Direction, ItemMetric, Sample, Scope, Undefined
 from vivace.evaluation.set_metric import Features, SetMetric
+from vivace.evaluation.set_values import SET_VALUES
 from vivace.media import Clip
 from vivace.perception.published.weights import PUBLISHED
 
 NO_PROMPT = "no prompt is given"
 UNVERIFIED = "unverified"  # in the version of a metric whose adapter has never run on the public weights
+# References with which a clip makes a pair; the others say what is asked for, or where something is.
+_PARTNERS = frozenset({"ref:sound", "ref:voice", "ref:video", "ref:image"})
+
+
+def labelled(name: str, version: object) -> str:
+    """A figure's name as every output shows it: with the word "unverified" where the metric's version says so.
+
+    Args:
+        version: of the metric; None where there is none.
+    """
+    return f"{name} ({UNVERIFIED})" if UNVERIFIED in str(version) else name
 
 
 def item_metric(
@@ -24,26 +36,33 @@ def item_metric(
     direction: Direction = "higher",
     unit: str = "",
 ) -> ItemMetric:
-    """A metric of one clip by the network whose weights `key` names; its value over a set is the mean."""
+    """A metric of one clip by the network whose weights `key` names; its value over a set is the mean.
+
+    One that requires a clip, sound or picture beside it is a metric of the pair.
+    """
 
     def record(sample: Sample) -> list[float] | Undefined:
         value = measure(sample)
         return value if isinstance(value, Undefined) else [value, 1.0]
 
-    return ItemMetric(name, record, requires=requires, direction=direction, unit=unit, version=_version(key))
+    scope: Scope = "pair" if _PARTNERS & set(requires) else "item"
+    return ItemMetric(
+        name, record, requires=requires, direction=direction, unit=unit, version=_version(key), scope=scope
+    )
 
 
 def set_metric(
     key: str,
     name: str,
     features: Callable[[Sample], Features | Undefined],
-    value: Callable[[Features], float],
     requires: tuple[str, ...],
     direction: Direction = "lower",
-    least: int = 2,
 ) -> SetMetric:
-    """A metric of a whole set by the network whose weights `key` names."""
-    return SetMetric(name, features, value, least=least, requires=requires, direction=direction, version=_version(key))
+    """A metric of a whole set by the network whose weights `key` names; `SET_VALUES` has what it computes."""
+    value = SET_VALUES[name]
+    return SetMetric(
+        name, features, value.of, least=value.least, requires=requires, direction=direction, version=_version(key)
+    )
 
 
 def clip_of(sample: Sample) -> Clip:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vivace.evaluation.embedding_scores import cosines
-from vivace.evaluation.frechet import frechet_of_sets, kernel_distance
 from vivace.evaluation.metric import ItemMetric, Sample, Undefined, once_per_sample
 from vivace.evaluation.published_metric import NO_PROMPT, item_metric, pictures_of, set_metric
 from vivace.evaluation.set_metric import Features, SetMetric
@@ -81,11 +80,4 @@ def video_distance_metrics(network: VideoLogits) -> list[ItemMetric | SetMetric]
         return {name: network(frames) for name, frames in sides.items()}
 
     features, needs = once_per_sample(find), ("pictures", "ref:video")
-    return [
-        set_metric(
-            "i3d", "fvd_videogpt", features, lambda rows: frechet_of_sets(rows["generated"], rows["reference"]), needs
-        ),
-        set_metric(
-            "i3d", "kvd_videogpt", features, lambda rows: kernel_distance(rows["generated"], rows["reference"]), needs
-        ),
-    ]
+    return [set_metric("i3d", name, features, needs) for name in ("fvd_videogpt", "kvd_videogpt")]

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vivace.evaluation.class_distributions import IS_SPLITS, inception_score, kl_divergence
-from vivace.evaluation.frechet import frechet_of_sets
+from vivace.evaluation.class_distributions import kl_divergence
 from vivace.evaluation.metric import ItemMetric, Sample, once_per_sample
 from vivace.evaluation.published_metric import item_metric, set_metric, sound_of
 from vivace.evaluation.set_metric import Features, SetMetric
@@ -51,7 +50,7 @@ def vggish_metrics(network: VggishVectors) -> list[ItemMetric | SetMetric]:
             "reference": network(*sound_of(sample.refs["sound"])),
         }
 
-    return [set_metric("vggish", "fd_vggish", features, _frechet, _BOTH)]
+    return [set_metric("vggish", "fd_vggish", features, _BOTH)]
 
 
 def dnsmos_metrics(network: Dnsmos) -> list[ItemMetric | SetMetric]:
@@ -75,19 +74,7 @@ def _classifier_metrics(key: str, network: Callable[..., Classified]) -> list[It
         return kl_divergence(true(sample).logits, made(sample).logits)
 
     return [
-        set_metric(key, f"fd_{key}", vectors, _frechet, _BOTH),
+        set_metric(key, f"fd_{key}", vectors, _BOTH),
         item_metric(key, f"kl_{key}", divergence, _BOTH, "lower"),
-        set_metric(
-            key,
-            f"is_{key}",
-            lambda sample: {"logits": made(sample).logits},
-            lambda rows: inception_score(rows["logits"])[0],
-            ("sound",),
-            "higher",
-            least=IS_SPLITS,
-        ),
+        set_metric(key, f"is_{key}", lambda sample: {"logits": made(sample).logits}, ("sound",), "higher"),
     ]
-
-
-def _frechet(rows: Features) -> float:
-    return frechet_of_sets(rows["generated"], rows["reference"])

@@ -17,16 +17,16 @@ from vivace.perception.quality import picture_quality, sound_quality
 PICTURE: dict[str, tuple[Direction, str]] = {
     "frozen": ("lower", ""),
     "black": ("lower", ""),
-    "flicker": ("lower", ""),
+    "flicker": ("lower", "of 255"),
     "sharpness": ("higher", ""),
-    "brightness": ("none", ""),
-    "contrast": ("none", ""),
+    "brightness": ("none", "of 255"),
+    "contrast": ("none", "of 255"),
     "crushed": ("lower", ""),
     "blown": ("lower", ""),
     "motion": ("none", "sides/s"),
     "text": ("none", ""),
-    "cuts": ("none", ""),
-    "fades": ("none", ""),
+    "cuts": ("none", "a clip"),
+    "fades": ("none", "a clip"),
 }
 SOUND: dict[str, tuple[Direction, str]] = {
     "loudness": ("none", "LUFS"),

@@ -74,6 +74,15 @@ class Results:
                     return str(scores[metric]["direction"]), str(scores[metric]["unit"])
         return "none", ""
 
+    def features(self, condition: str, group: str = "all") -> dict[str, dict[str, Path]]:
+        """Metric of whole sets -> prompt id -> the file of what it keeps of this prompt's clip."""
+        found: dict[str, dict[str, Path]] = {}
+        for item_id, row in self.of(condition, group).items():
+            for metric, entry in row["metrics"].items():
+                if "features" in entry and (path := self.folder / entry["features"]).is_file():
+                    found.setdefault(metric, {})[item_id] = path
+        return found
+
     def versions(self) -> dict[str, str]:
         """The version of each metric's definition."""
         every = (scores for conditions in self.summary["groups"].values() for scores in conditions.values())
@@ -101,7 +110,8 @@ def read_results(folder: Path) -> Results:
                 # A suite adds a line for each metric that is asked for later, as long as the clip is the same.
                 before = rows.get(key, {})
                 same = row.get("sha256") is not None and row.get("sha256") == before.get("sha256")
-                rows[key] = {**row, "metrics": {**(before["metrics"] if same else {}), **row["metrics"]}}
+                kept = before if same else {}
+                rows[key] = {**kept, **row, "metrics": {**kept.get("metrics", {}), **row["metrics"]}}
         _add_published(folder, rows)
         if not isinstance(found["groups"], dict):
             raise TypeError("groups is not a table")
@@ -117,7 +127,14 @@ def _add_published(folder: Path, rows: dict[tuple[str, str], Mapping[str, Any]])
             row = json.loads(line)
             key = str(row["condition"]), str(row["id"])
             if key in rows:
-                rows[key] = {**rows[key], "metrics": {**rows[key]["metrics"], **row["metrics"]}}
+                place = path.parent.relative_to(folder)
+                new = {
+                    name: {**entry, "features": f"{place.as_posix()}/{entry['features']}"}
+                    if "features" in entry
+                    else entry
+                    for name, entry in row["metrics"].items()
+                }
+                rows[key] = {**rows[key], "metrics": {**rows[key]["metrics"], **new}}
 
 
 def prompts_hash(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Any
 from vivace.evaluation.ledger import Run
 from vivace.evaluation.metric import Result
 from vivace.evaluation.published_metric import UNVERIFIED
+from vivace.evaluation.results import prompts_hash
+from vivace.evaluation.set_metric import DRAWS as SET_DRAWS
+from vivace.evaluation.shift_verdicts import MARK, NOTE, entry_of, is_blind
 from vivace.evaluation.statistics import DRAWS, SEED
 from vivace.media import replacing
 from vivace.perception.thresholds import thresholds
 
 if TYPE_CHECKING:
+    from vivace.evaluation.prompts import WorldItem
     from vivace.evaluation.published import Skipped
+    from vivace.evaluation.suites.ledger import SuiteMetric
+    from vivace.evaluation.suites.suite import SuiteItem
 
 TRUTH, CEILING, FLOOR = "truth", "ceiling", "floor"
+# Of metrics of whole sets there are fewer draws, and fewer still of very large sets (`set_metric.draws_within`).
+BOOTSTRAP = {"draws": DRAWS, "draws_of_sets_at_most": SET_DRAWS, "seed": SEED, "over": "items", "level": 0.95}
 Results = Mapping[str, Mapping[str, Mapping[str, Result]]]  # group -> condition -> metric -> result
 
 
@@ -30,6 +38,8 @@ def write_summary(
     generators: Sequence[str],
     skipped: Sequence[Skipped] = (),
     command: str | None = None,
+    items: Sequence[WorldItem] = (),
+    published: Sequence[SuiteMetric] = (),
 ) -> dict[str, Any]:
     """Write both files and return what summary.json holds.
 
@@ -40,16 +50,21 @@ def write_summary(
         generators: conditions in which a model made the clips, the shipped settings first.
         skipped: published metrics that were asked for and cannot be measured.
         command: that makes the run; None where it was not made by one.
+        items: the prompts. published: metrics by the user's weights, that were measured.
     """
+    asked = {item.id: {"prompt": item.prompt, "expected": dict(item.expected)} for item in items}
     summary: dict[str, Any] = run.to_json() | {
         "command": command,
+        "prompts_sha256": prompts_hash(asked) if items else None,
+        "seeds": seeds_of(items),
+        "weights": weights_of(published),
         "environment": environment(),
         "detectors": thresholds().provenance,
-        "bootstrap": {"draws": DRAWS, "seed": SEED, "over": "items", "level": 0.95},
+        "bootstrap": BOOTSTRAP,
         "generators": list(generators),
         "groups": {
             group: {
-                name: {metric: result.to_json() for metric, result in scores.items()}
+                name: {metric: entry_of(result, group) for metric, result in scores.items()}
                 for name, scores in conditions.items()
             }
             for group, conditions in results.items()
@@ -85,6 +100,17 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine()} | {n: version(n) for n in names}
 
 
+def seeds_of(items: Sequence[WorldItem] | Sequence[SuiteItem]) -> dict[str, int]:
+    """The first and the last seed of the prompts, and how many different ones there are; empty without prompts."""
+    seeds = {item.seed for item in items}
+    return {"first": min(seeds), "last": max(seeds), "different": len(seeds)} if seeds else {}
+
+
+def weights_of(metrics: Sequence[SuiteMetric]) -> dict[str, str]:
+    """SHA-256 of the weights of each metric that has some."""
+    return {metric.name: metric.weights for metric in metrics if metric.weights}
+
+
 def _markdown(run: Run, results: Results, generators: Sequence[str], skipped: Sequence[Skipped]) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in run.settings.items())
     lines = [
@@ -103,7 +129,10 @@ def _markdown(run: Run, results: Results, generators: Sequence[str], skipped: Se
         lines += ["", f"## {group}", "", f"| metric | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
         for metric, row in zip(metrics, rows, strict=True):
             if any(cell != "-" for cell in row):
-                lines.append(f"| {metric}{_unit(conditions, columns, metric)} | {' | '.join(row)} |")
+                mark = f" {MARK}" if is_blind(metric, group) else ""
+                lines.append(f"| {metric}{mark}{_unit(conditions, columns, metric)} | {' | '.join(row)} |")
+    if any(f" {MARK}" in line for line in lines):
+        lines += ["", NOTE]
     return "\n".join([*lines, *skipped_lines([entry.to_json() for entry in skipped])]) + "\n"
 
 
@@ -114,6 +143,15 @@ def skipped_lines(skipped: Sequence[Mapping[str, str]]) -> list[str]:
         reasons.setdefault(entry["reason"], []).append(entry["metric"])
     entries = [f"- {', '.join(metrics)}: {reason}" for reason, metrics in reasons.items()]
     return ["", "## Skipped", "", *entries] if entries else []
+
+
+def beside_of(figure: Mapping[str, Any]) -> str:
+    """What stands beside a figure, in words: its "beside" of summary.json; "" where there is none."""
+    return "".join(
+        f" · {condition} {found['value']:.3f} n {found['n']}"
+        for condition, found in (figure.get("beside") or {}).items()
+        if found["value"] is not None
+    )
 
 
 def _unit(conditions: Mapping[str, Mapping[str, Result]], columns: Sequence[str], metric: str) -> str:

@@ -64,6 +64,11 @@ def half(item: WorldItem) -> int:
     return (item.timeline.frames + 1) // 2
 
 
+def first_judged(item: WorldItem, task: TaskName) -> int:
+    """The first picture of what is judged."""
+    return half(item) if task == "extend" else 0
+
+
 def references(item: WorldItem) -> list[np.ndarray]:
     """The recordings (mono at `REFERENCE_RATE`) of the voices of an item's spans; none where nobody talks."""
     return voice_references(item.scene) if is_talk(item.group) and item.scene is not None else []

@@ -13,15 +13,18 @@ from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.attributes import attribute_metrics
-from vivace.evaluation.groups import GROUPS, metrics_of, senses
+from vivace.evaluation.clip_figures import ClipFigures, figure_results, figures_of, swapped_figures
+from vivace.evaluation.groups import GROUPS, metrics_of, senses, swap_metric
 from vivace.evaluation.kept_clips import KeptClips
 from vivace.evaluation.ledger import Ledger, Run
 from vivace.evaluation.metric import ItemMetric, Result, Sample
 from vivace.evaluation.prompts import WorldItem, true_clip
-from vivace.evaluation.references import true_times, voice_refs
+from vivace.evaluation.references import clip_refs, needs_true_clip, script_events, true_times, voice_refs
 from vivace.evaluation.report.run_report import write_report
 from vivace.evaluation.report.strips import save_strip, strip_path
+from vivace.evaluation.signal_sets import signal_distances
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, write_summary
+from vivace.evaluation.swaps import swap_results
 from vivace.evaluation.sync import sync_metrics
 from vivace.evaluation.tasks import judged, measured, task_metrics
 from vivace.evaluation.world_published import Published, measure_published
@@ -31,6 +34,7 @@ from vivace.pipelines.capabilities import TaskName
 
 Generate = Callable[[Sequence[WorldItem]], list[Clip]]
 Progress = Callable[[str, int, int], None]
+_KEPT_REFS = ("voices", "strangers", "pitches", "events")  # of the pictures' clip, when it gets another sound
 RoundTrip = Callable[[Clip], Clip]
 
 
@@ -114,7 +118,7 @@ def evaluate_world(
             clip = true_clip(item)
             for condition in needed:
                 shown = clip if condition == TRUTH or round_trip is None else round_trip(clip)
-                recording.record(condition, item, shown)
+                recording.record(condition, item, shown, clip)
     results = _results(recording.ledger, items, tuple(generators), task)
     if published is not None and clips is not None:
         found = measure_published(output, items, tuple(generators), clips, published.metrics, progress)
@@ -123,7 +127,8 @@ def evaluate_world(
             for condition, of_clips in found.items():
                 conditions[condition] |= of_clips.results(ids)
     skipped = () if published is None else published.skipped
-    summary = write_summary(output, run, results, tuple(generators), skipped, command)
+    metrics = () if published is None else published.metrics
+    summary = write_summary(output, run, results, tuple(generators), skipped, command, items, metrics)
     write_report(output)
     return summary
 
@@ -144,15 +149,23 @@ class _Recording:
         unkept = self.clips is not None and self.clips.find(condition, item) is None
         return unkept or not self.ledger.has(condition, item)
 
-    def record(self, condition: str, item: WorldItem, clip: Clip) -> None:
+    def record(self, condition: str, item: WorldItem, clip: Clip, true: Clip | None = None) -> None:
+        """Keep and measure a clip; `true` is the item's true clip where it is at hand."""
         if self.clips is not None:
             self.clips.keep(condition, item, clip)
         if not self.ledger.has(condition, item):
             if condition in self.generators:
                 save_strip(strip_path(self.output, condition, item.id), clip)  # before its line: a line has its strip
             figures = measured(clip, item, self.task)
-            percept = senses(item.group)(judged(clip, item, self.task))
-            self.ledger.add(condition, item, percept, item_metrics(item, percept), figures)
+            part = judged(clip, item, self.task)
+            percept, itself = senses(item.group)(part), condition == TRUTH
+            is_true = condition in (TRUTH, CEILING)
+            if true is None and item.scene is not None and needs_true_clip(self.task):
+                true = true_clip(item)
+            against = clip_refs(item, self.task, true, true=is_true, itself=itself)
+            refs = script_events(item, self.task, true=is_true)
+            metrics = item_metrics(item, percept, refs)
+            self.ledger.add(condition, item, percept, metrics, figures, figures_of(item.id, part, against))
         if self.progress is not None:
             done = sum(not self.is_due(condition, other) for other in self.items)
             self.progress(condition, done, len(self.items))
@@ -164,15 +177,50 @@ def _results(
     """Group -> condition -> metric -> result, of everything that the ledger holds."""
     voices = voice_refs(items)
     conditions = {name: _samples(ledger, name, items, voices, task) for name in (*generators, TRUTH, CEILING)}
-    if generators:
-        conditions[FLOOR] = swapped(items, conditions[generators[0]])
-    return {
-        group: {
-            name: score_samples(_of_group(samples, items, group), [*metrics_of(group), *task_metrics(task)])
-            for name, samples in conditions.items()
-        }
-        for group in ("all", *sorted({item.group for item in items}))
+    foreign = {name: swapped(items, samples) for name, samples in conditions.items()}
+    figures = {
+        name: {item.id: ledger.figures(name, item) for item in items if item.id in samples}
+        for name, samples in conditions.items()
     }
+    if generators:
+        conditions[FLOOR] = foreign[generators[0]]
+        figures[FLOOR] = _swapped_figures(items, figures[generators[0]])
+    results: dict[str, dict[str, dict[str, Result]]] = {}
+    for group in ("all", *sorted({item.group for item in items})):
+        results[group] = {}
+        for name, samples in conditions.items():
+            inside = _of_group(samples, items, group)
+            own = {sample.id: figures[name][sample.id] for sample in inside}
+            found = score_samples(inside, [*metrics_of(group), *task_metrics(task)]) | figure_results(own)
+            if name != FLOOR:
+                found |= _told_from_swapped(group, inside, foreign[name])
+            if name not in (TRUTH, FLOOR):
+                found |= _distances(own, figures[TRUTH])
+            results[group][name] = found
+    return results
+
+
+def _told_from_swapped(group: str, inside: Sequence[Sample], foreign: Mapping[str, Sample]) -> dict[str, Result]:
+    """Whether a group's clips are told from their pictures with another clip's sound."""
+    metric = swap_metric(group)
+    scores = [
+        {sample.id: metric.line(metric.outcome(sample)).get("value") for sample in samples}
+        for samples in (inside, [foreign[sample.id] for sample in inside if sample.id in foreign])
+    ]
+    own, other = ({name: value for name, value in values.items() if value is not None} for values in scores)
+    return swap_results(own, other)
+
+
+def _distances(made: Mapping[str, ClipFigures | None], true: Mapping[str, ClipFigures | None]) -> dict[str, Result]:
+    """How far the set of clips is from that of the true ones."""
+    found: dict[str, Result] = {}
+    for side in ("sound", "pictures"):
+        rows = (
+            {name: one.features[side] for name, one in figures.items() if one is not None and side in one.features}
+            for figures in (made, true)
+        )
+        found |= signal_distances(side, *rows)
+    return found
 
 
 def _batches(items: Sequence[WorldItem], size: int) -> Iterator[list[WorldItem]]:
@@ -185,35 +233,51 @@ def _batches(items: Sequence[WorldItem], size: int) -> Iterator[list[WorldItem]]
             yield part[start : start + size]
 
 
-def item_metrics(item: WorldItem, percept: Percept) -> dict[str, Any]:
-    """Each metric's record for one clip, or why it is undefined; without what needs references."""
-    sample = Sample(id=item.id, prompt=item.prompt, expected=item.expected, seen=percept)
+def item_metrics(item: WorldItem, percept: Percept, refs: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Each metric's record for one clip, or why it is undefined; of references those that are given."""
+    sample = Sample(id=item.id, prompt=item.prompt, expected=item.expected, refs=refs or {}, seen=percept)
     return {metric.name: metric.update(sample) for metric in metrics_of(item.group)}
 
 
 def swapped(items: Sequence[WorldItem], samples: Mapping[str, Sample]) -> dict[str, Sample]:
     """Each picture with the sound of the next clip of its kind: what chance gives where the kind is right."""
+    others: dict[str, Sample] = {}
+    for own, other in _partners(items, samples).items():
+        first = samples[own]
+        seen = Percept(video=first.percept.video, audio=samples[other].percept.audio)
+        refs = {name: ref for name, ref in first.refs.items() if name in _KEPT_REFS}
+        others[own] = Sample(id=own, prompt=first.prompt, expected=first.expected, refs=refs, seen=seen)
+    return others
+
+
+def _swapped_figures(
+    items: Sequence[WorldItem], figures: Mapping[str, ClipFigures | None]
+) -> dict[str, ClipFigures | None]:
+    """As `swapped`, of what was measured of the clips themselves; None where one of the two was not."""
+    found: dict[str, ClipFigures | None] = {}
+    for own, other in _partners(items, figures).items():
+        first, second = figures[own], figures[other]
+        found[own] = None if first is None or second is None else swapped_figures(first, second)
+    return found
+
+
+def _partners(items: Sequence[WorldItem], known: Mapping[str, Any]) -> dict[str, str]:
+    """Id -> whose sound it gets: the next known clip of its kind, around; none where it is the only one."""
     kinds: dict[str, list[str]] = {}
     for item in items:
-        if item.id in samples:
+        if item.id in known:
             kinds.setdefault(str(item.expected.get("kind")), []).append(item.id)
-    others: dict[str, Sample] = {}
-    for ids in kinds.values():
-        if len(ids) < 2:
-            continue
-        for own, other in zip(ids, ids[1:] + ids[:1], strict=True):
-            first = samples[own]
-            seen = Percept(video=first.percept.video, audio=samples[other].percept.audio)
-            refs = {name: ref for name, ref in first.refs.items() if name in ("voices", "strangers", "pitches")}
-            others[own] = Sample(id=own, prompt=first.prompt, expected=first.expected, refs=refs, seen=seen)
-    return others
+    return {
+        own: other for ids in kinds.values() if len(ids) > 1 for own, other in zip(ids, ids[1:] + ids[:1], strict=True)
+    }
 
 
 def _samples(
     ledger: Ledger, condition: str, items: Sequence[WorldItem], voices: Mapping[str, Mapping[str, Any]], task: TaskName
 ) -> dict[str, Sample]:
     # The times of the true clip bind where it is judged itself, and where one of its sides was given.
-    timed = condition in (TRUTH, CEILING) or task in ("a2v", "v2a")
+    true = condition in (TRUTH, CEILING)
+    timed = true or task in ("a2v", "v2a")
     return {
         item.id: Sample(
             id=item.id,
@@ -222,6 +286,7 @@ def _samples(
             refs={
                 **voices.get(item.id, {}),
                 **(true_times(item) if timed and item.group in GROUPS else {}),
+                **script_events(item, task, true=true),
                 **ledger.measured(condition, item),
             },
             seen=ledger.get(condition, item),

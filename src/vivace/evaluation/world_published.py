@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vivace.conditioning.text import SPEECH_END, SPEECH_START
 from vivace.evaluation.kept_clips import KeptClips, folder_name
 from vivace.evaluation.ledger import PUBLISHED_FOLDER
 from vivace.evaluation.metric import Result
@@ -57,8 +58,9 @@ def measure_published(
 ) -> dict[str, Measured]:
     """Measure what is kept of these conditions and of the true clips; by condition.
 
-    A made clip's references are the true clip of its scene (`sound` and `video`) and the words it should say (`said`);
-    a true clip has the words alone, as its distance to itself tells nothing.
+    A made clip's references are the true clip of its scene (`sound` and `video`), the words it should say (`said`) and
+    its caption without the marks of speech as the text of the sound (`audio_prompt`); a true clip has the texts alone,
+    as its distance to itself tells nothing.
     """
     found: dict[str, Measured] = {}
     if not metrics:
@@ -78,7 +80,9 @@ def measure_published(
 
 
 def _asked(item: WorldItem, clips: KeptClips, condition: str) -> SuiteItem:
-    said = " ".join(str(span["words"]) for span in item.expected.get("spans") or ())
+    texts = {"audio_prompt": item.prompt.replace(SPEECH_START, "").replace(SPEECH_END, "")}
+    if said := " ".join(str(span["words"]) for span in item.expected.get("spans") or ()):
+        texts["said"] = said
     true = None if condition == TRUTH or item.scene is None else clips.find(TRUTH, item)
     return SuiteItem(
         item.id,
@@ -86,6 +90,6 @@ def _asked(item: WorldItem, clips: KeptClips, condition: str) -> SuiteItem:
         item.prompt,
         seed=item.seed,
         language="en",
-        texts={"said": said} if said else {},
+        texts=texts,
         files={} if true is None else {"sound": true, "video": true},
     )

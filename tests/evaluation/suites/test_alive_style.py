@@ -57,6 +57,12 @@ def test_spans_are_balanced_and_every_prompt_can_be_read() -> None:
         assert row["prompt"].count("<S>") == row["prompt"].count("<E>") == len(SPOKEN.findall(row["prompt"]))
 
 
+def test_prompts_fit_a_model_that_reads_256_bytes() -> None:
+    # A token for each byte, one for the speaker behind every <S>, and one for the end.
+    for item in alive_style_suite().items:
+        assert len(item.prompt.encode()) + item.prompt.count("<S>") + 1 <= 256, item.id
+
+
 def test_dimensions_are_those_of_six_groups_and_fit_the_prompt() -> None:
     assert [len(group) for group in GROUPS.values()] == [4, 4, 4, 4, 3, 3]
     assert len(DIMENSIONS) == 22

@@ -89,3 +89,37 @@ def test_figures_beyond_their_ends_are_cut_off_and_missing_ones_are_named() -> N
     assert found["S_joint"]["value"] == pytest.approx(1.0)
     assert found["S_audio"]["reason"] == "KL has no value"
     assert found["Overall"] | {"reason": "S_audio has no value", "status": "skipped"} == found["Overall"]
+
+
+def test_figures_are_of_the_items_that_verse_bench_counts(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", Clip(np.zeros((2, 16, 16, 3), np.uint8), Fraction(24), None, 16000))
+    texts = {
+        "set1/both": {"said": "two", "audio_prompt": "rain"},
+        "set1/speaks": {"said": "two"},
+        "set1/none": {},
+        "set2/sounds": {"audio_prompt": "rain"},
+        "set3/talk": {"said": "two", "audio_prompt": "applause"},
+    }
+    value = {name: float(2**n) for n, name in enumerate(texts)}
+    names = ("sync_c_verse_bench", "sync_c_any_track", "av_a_signed", "desync", "clap_pair_sqdist")
+    metrics = [ItemMetric(name, lambda sample: [value[sample.id], 1.0], requires=(), version="1") for name in names]
+    columns = [column for column in COLUMNS["official"] if column.name[:3] in ("LSE", "AV-") or column.name == "FD"]
+    items = tuple(SuiteItem(name, name[:4], "", texts=told) for name, told in texts.items())
+    suite = Suite("toy", "toy", "A toy.", items, columns=columns)
+    clips = dict.fromkeys(texts, tmp_path / "clip.mp4")
+    found = evaluate_suite(suite, tmp_path / "out", metrics, clips=clips)["columns"]
+    for name in ("LSE-C", "LSE-C_all"):  # items with speech, of all sets
+        assert (found[name]["value"], found[name]["n"]) == (pytest.approx((1 + 2 + 16) / 3), 3)
+    for name in ("AV-A", "AV-A_abs"):  # items with an audio prompt, of sets 1 and 2
+        assert (found[name]["value"], found[name]["n"]) == (pytest.approx((1 + 8) / 2), 2)
+    assert (found["FD"]["value"], found["FD"]["n"]) == (8.0, 1)
+    assert found["LSE-C"]["needs"] == ["said"]
+
+
+def test_scores_of_unverified_figures_are_unverified() -> None:
+    names = {column.name for column in COLUMNS["official"]}
+    columns: dict[str, dict[str, Any]] = {name: {"value": 0.5, "n": 1, "version": "1"} for name in names}
+    columns["CS"]["version"] = "1, unverified"
+    found = overall_score(columns)
+    assert "unverified" not in found["S_video"]["version"]
+    assert all("unverified" in found[name]["version"] for name in ("S_audio", "S_joint", "Overall"))

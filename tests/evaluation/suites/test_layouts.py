@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from vivace.errors import VivaceError
+from vivace.evaluation.av_align import FORMS
 from vivace.evaluation.quality_metrics import clip_metrics
 from vivace.evaluation.speaker_transcripts import speaker_transcript_metrics
 from vivace.evaluation.suites.javisbench import COLUMNS as JAVISBENCH
@@ -65,6 +66,7 @@ def test_verse_bench_with_rewritten_prompts(tmp_path: Path) -> None:
         (prompts / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
     suite = verse_bench_suite(data, "nava", prompts)
     assert suite.items[0].prompt == "set1: <S>hello<E>"
+    assert suite.items[0].texts["said"] == "Mind the gap."  # the benchmark's own text is what counts as said
     assert suite.items[1].prompt == "A quiet lake."
     assert suite.protocol == "verse-bench-nava-rewritten"
     (prompts / "set2.jsonl").write_text('{"prompt": "x"}')
@@ -88,7 +90,7 @@ def test_what_is_no_verse_bench_is_refused(tmp_path: Path) -> None:
 
 def test_columns_name_metrics_that_exist_and_twins_that_exist() -> None:
     known = {metric.name for metric in clip_metrics()} | {name for w in PUBLISHED.values() for name in w.metrics}
-    known |= {metric.name for metric in speaker_transcript_metrics()}
+    known |= {metric.name for metric in speaker_transcript_metrics()} | {f"av_align_{form}" for form in FORMS}
     for columns in (*COLUMNS.values(), *SEED_TTS.values(), JAVISBENCH):
         names = [column.name for column in columns]
         assert len(set(names)) == len(names)

@@ -209,7 +209,7 @@ def test_face_tracks_may_come_later(tmp_path: Path) -> None:
     assert later["groups"]["all"]["clips"]["faces"]["value"] == 1.0
     (tracks / "x.json").write_text('[{"first": 0, "boxes": [1, 2]}]')
     with pytest.raises(VivaceError, match="four numbers"):
-        with_files(suite, "face_tracks", tracks).items[0].refs()
+        with_files(suite, "face_tracks", tracks).items[0].read("face_tracks")
 
 
 def test_clips_are_found_by_their_items(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from vivace.perception.published.clap import Clap
 from vivace.perception.published.imagebind import ImageBind
 from vivace.perception.published.resampling import mono_at, peak_at, picture_indices
 from vivace.perception.published.speaker import SeedTtsSpeaker, WavlmSpeaker
-from vivace.perception.published.syncnet import FaceTrack, face_crops, window_count
+from vivace.perception.published.syncnet import FaceTrack, _smoothed, face_crops, window_count
 from vivace.perception.published.weights import MissingWeightsError
 from vivace.perception.published.whisper import Whisper
 
@@ -51,21 +51,36 @@ def test_syncnet_on_a_face_track() -> None:
     assert found is not None
     lips, heard = found
     assert lips.shape == heard.shape == (14 - 5, 8)
-    assert adapter(clip, FaceTrack(0, track.boxes[:5])) is None
+    assert adapter(clip, FaceTrack(0, track.boxes[:5]), ends="repeated") is None
+    assert adapter(clip, FaceTrack(0, track.boxes[:6])) is None  # the median of 13 would be zero
+    assert adapter(clip, FaceTrack(0, track.boxes[:6]), ends="repeated") is not None
     assert window_count(50, 16000) == 20
 
 
 def test_face_crops_hold_the_face_where_the_pipeline_has_it() -> None:
     frames = np.zeros((4, 60, 80, 3), np.uint8)
     frames[:, 20:40, 30:50] = 200  # the face: 20 x 20 around (40, 30)
-    crops = face_crops(frames, 25.0, FaceTrack(0, np.tile([30.0, 20.0, 50.0, 40.0], (4, 1))))
+    crops = face_crops(frames, 25.0, FaceTrack(0, np.tile([30.0, 20.0, 50.0, 40.0], (4, 1))), "repeated")
     assert crops.shape == (4, 224, 224, 3)
     # 28 wide and as high: half sizes 1.4 to each side, 1 above, 1.8 below.
     rows, columns = np.flatnonzero(crops[0, :, 112, 0] > 150), np.flatnonzero(crops[0, 80, :, 0] > 150)
     assert (rows[0], rows[-1]) == (0, pytest.approx(20 / 28 * 224, abs=3))
     assert (columns[0], columns[-1]) == (pytest.approx(4 / 28 * 224, abs=3), pytest.approx(24 / 28 * 224, abs=3))
-    edge = face_crops(frames, 25.0, FaceTrack(0, np.tile([-10.0, -10.0, 10.0, 10.0], (4, 1))))
+    edge = face_crops(frames, 25.0, FaceTrack(0, np.tile([-10.0, -10.0, 10.0, 10.0], (4, 1))), "repeated")
     assert edge[0, 5, 5, 0] == 110
+
+
+def test_crops_shrink_at_a_tracks_ends_as_published_and_not_in_ours() -> None:
+    # A face that grows: at the last picture the median of 13, six zeros among them, is the least of seven values.
+    sides = np.arange(20.0, 60.0, 2.0)
+    assert list(_smoothed(sides, "zeros")[[0, 3, 10, 19]]) == [20.0, 26.0, 40.0, 46.0]
+    assert list(_smoothed(sides, "repeated")[[0, 3, 10, 19]]) == [20.0, 26.0, 40.0, 58.0]
+    frames = np.random.default_rng(0).integers(0, 255, (20, 80, 80, 3), dtype=np.uint8)
+    track = FaceTrack(0, np.stack([40 - sides / 2, 40 - sides / 2, 40 + sides / 2, 40 + sides / 2], axis=1))
+    published, own = (face_crops(frames, 25.0, track, ends) for ends in ("zeros", "repeated"))
+    assert (published[10] == own[10]).all()
+    assert (published[19] != own[19]).any()
+    assert (track.pictures(25.0), track.pictures(50.0), track.size) == (20, 10, 39.0)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from vivace.evaluation.comparing import Comparison
+from vivace.evaluation.published_metric import labelled
 from vivace.evaluation.report.charts import Estimate, interval_bars
 from vivace.evaluation.report.page import escape, fold, legend, section, table, write_page
 from vivace.evaluation.report.run_report import (
@@ -44,10 +45,10 @@ def comparison_markdown(found: Comparison) -> str:
     """Both tables, and what was compared."""
     lines = [f"# {_title(found)}", "", _lead(found), "", "## Each prompt's own value, mean over prompts", ""]
     lines += markdown_table(*_means(found))
-    lines += ["", "## Differences", "", comparison_note(found.prompts), ""]
+    lines += ["", "## Differences", "", comparison_note(found), ""]
     lines += markdown_table(DIFFERENCES_HEAD, difference_rows(found))
     if found.unpaired:
-        lines += ["", f"Without values of two common prompts, so not tested: {', '.join(found.unpaired)}."]
+        lines += ["", _untested(found)]
     lines += ["", "## What was compared", ""]
     lines += markdown_table(("name", "folder", "condition", "weights"), _subjects(found))
     if found.differing:
@@ -77,7 +78,7 @@ def _means(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     for metric, row in found.means.items():
         direction, unit = found.subjects[0].results.direction(metric)
         cells = [f"{row[name][0]:.{places_of(unit)}f} n {row[name][1]}" if name in row else "-" for name in names]
-        rows.append((titled(metric, direction, unit), *cells))
+        rows.append((titled(metric, direction, unit, found.versions.get(metric)), *cells))
     return ("metric", *names), rows
 
 
@@ -88,7 +89,7 @@ def difference_rows(found: Comparison) -> list[tuple[str, ...]]:
         paired, places = entry.paired, places_of(entry.unit)
         rows.append(
             (
-                titled(entry.metric, entry.direction, entry.unit),
+                titled(entry.metric, entry.direction, entry.unit, entry.version),
                 entry.first,
                 entry.second,
                 f"{paired.mean:+.{places}f} [{paired.low:.{places}f}, {paired.high:.{places}f}]",
@@ -100,6 +101,11 @@ def difference_rows(found: Comparison) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _untested(found: Comparison) -> str:
+    names = ", ".join(labelled(name, found.versions.get(name)) for name in found.unpaired)
+    return f"Without values, or features, of enough common prompts, so not tested: {names}."
 
 
 def _subjects(found: Comparison) -> list[tuple[str, ...]]:
@@ -116,14 +122,14 @@ def _sections(found: Comparison) -> list[str]:
     for metric, row in found.means.items():
         direction, unit = found.subjects[0].results.direction(metric)
         bars = {name: Estimate(row[name][0], None, None, row[name][1]) for name in names if name in row}
-        by_unit.setdefault(unit, []).append((titled(metric, direction), bars))
+        by_unit.setdefault(unit, []).append((titled(metric, direction, "", found.versions.get(metric)), bars))
     charts = [
         f'<figure class="card"><figcaption>{escape(unit) or "shares and scores"}</figcaption>'
         f"{interval_bars(rows, colours, places=places_of(unit))}</figure>"
         for unit, rows in by_unit.items()
     ]
     parts = [
-        section("Differences", *forest_figures(found), note=comparison_note(found.prompts)),
+        section("Differences", *forest_figures(found), note=comparison_note(found)),
         section(
             "Each model by itself",
             legend(colours),
@@ -138,7 +144,7 @@ def _sections(found: Comparison) -> list[str]:
         ),
     ]
     if found.unpaired:
-        parts.append(section("Not tested", note=f"Without values of two common prompts: {', '.join(found.unpaired)}."))
+        parts.append(section("Not tested", note=_untested(found)))
     made = [table(("name", "folder", "condition", "weights"), _subjects(found))]
     if found.differing:
         made.append(table(("setting that differs", *names), [(n, *v) for n, v in found.differing.items()]))

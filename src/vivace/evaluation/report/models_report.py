@@ -22,6 +22,7 @@ from vivace.evaluation.report.run_report import (
     places_of,
     titled,
 )
+from vivace.evaluation.shift_verdicts import NOTE, any_marked, mark_of
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH
 from vivace.media import replacing
 
@@ -48,12 +49,17 @@ def write_models(folder: Path, found: ModelsMeasured, command: str) -> None:
     """
     with replacing(folder / "models.md") as path:
         path.write_text(models_markdown(found, command), encoding="utf-8")
-    write_page(folder / "models.html", TITLE, f"{_WHAT} {_HOW}", _sections(found, command))
+    write_page(folder / "models.html", TITLE, f"{_WHAT} {_how(found)}", _sections(found, command))
+
+
+def _how(found: ModelsMeasured) -> str:
+    blind = any(any_marked(results.summary["groups"]) for results in found.runs.values())
+    return f"{_HOW} {NOTE}" if blind else _HOW
 
 
 def models_markdown(found: ModelsMeasured, command: str) -> str:
     """Who was measured, the figures, the paired differences, and the commands."""
-    lines = [f"# {TITLE}", "", _WHAT, "", _HOW, ""]
+    lines = [f"# {TITLE}", "", _WHAT, "", _how(found), ""]
     lines += markdown_table(_MODELS_HEAD, _models(found))
     for group in found.groups:
         lines += ["", f"## {_heading(group)}", ""]
@@ -62,7 +68,7 @@ def models_markdown(found: ModelsMeasured, command: str) -> str:
     if found.comparison is None:
         lines.append("One run without true clips: there is nothing to be compared.")
     else:
-        lines += [comparison_note(found.comparison.prompts), ""]
+        lines += [comparison_note(found.comparison), ""]
         lines += markdown_table(DIFFERENCES_HEAD, difference_rows(found.comparison))
         if found.comparison.unpaired:
             lines += [
@@ -87,7 +93,7 @@ def _sections(found: ModelsMeasured, command: str) -> list[str]:
     ]
     if found.comparison is not None:
         parts += [
-            section("Differences", *forest_figures(found.comparison), note=comparison_note(found.comparison.prompts)),
+            section("Differences", *forest_figures(found.comparison), note=comparison_note(found.comparison)),
             side_by_side(found.comparison),
         ]
         numbers.append(fold("Differences", table(DIFFERENCES_HEAD, difference_rows(found.comparison))))
@@ -168,8 +174,7 @@ def _entry(found: ModelsMeasured, group: str, metric: str) -> Mapping[str, Any]:
 
 def _titled(found: ModelsMeasured, group: str, metric: str) -> str:
     entry = _entry(found, group, metric)
-    trust = " (unverified)" if "unverified" in str(entry.get("version")) else ""
-    return titled(metric + trust, str(entry["direction"]), str(entry["unit"]))
+    return titled(metric + mark_of(entry), str(entry["direction"]), str(entry["unit"]), entry.get("version"))
 
 
 def _heading(group: str) -> str:

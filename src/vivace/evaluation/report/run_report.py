@@ -11,6 +11,8 @@ from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.comparing import LEVEL, Comparison, Subject, compare
+from vivace.evaluation.proxy_verdicts import HELD_AGAINST, told, verdict_of
+from vivace.evaluation.published_metric import labelled
 from vivace.evaluation.report.charts import (
     Estimate,
     ForestRow,
@@ -25,7 +27,8 @@ from vivace.evaluation.report.published_section import published_section
 from vivace.evaluation.report.strips import draw_strip, load_strip, strip_of, strip_path
 from vivace.evaluation.results import Results, read_results
 from vivace.evaluation.sensitivity import shift_curves, tells_apart
-from vivace.evaluation.summary import CEILING, FLOOR, TRUTH
+from vivace.evaluation.shift_verdicts import NOTE, any_marked, mark_of
+from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, beside_of
 from vivace.media import read_clip
 from vivace.perception.percept import percept_from_json
 
@@ -89,10 +92,10 @@ def places_of(unit: str) -> int:
     return 3 if unit == "" else 1
 
 
-def titled(metric: str, direction: str, unit: str = "") -> str:
-    """A metric's name with its unit and where its better end is."""
+def titled(metric: str, direction: str, unit: str, version: object) -> str:
+    """A metric's name with its unit and where its better end is, and "unverified" where its version says so."""
     arrow = {"higher": " ↑", "lower": " ↓"}.get(direction, "")
-    return f"{metric}{f' ({unit})' if unit else ''}{arrow}"
+    return f"{labelled(metric, version)}{f' ({unit})' if unit else ''}{arrow}"
 
 
 def _main_group(results: Results) -> str:
@@ -116,11 +119,12 @@ def _tiles(results: Results) -> str:
         interval = "" if estimate.low is None else f"[{estimate.low:.{places}f}, {estimate.high:.{places}f}] "
         beside = [
             f"{other} {found.value:.{places}f}"
-            for other in (CEILING, FLOOR)
+            for other in (CEILING if CEILING in conditions else TRUTH, FLOOR)
             if (found := estimate_of(conditions.get(other, {}).get(name))) is not None
         ]
         more = f"{interval}n {estimate.n}{' · ' if beside else ''}{' · '.join(beside)}"
-        entries.append((titled(name, score["direction"]), f"{estimate.value:.{places}f} {score['unit']}".strip(), more))
+        title = titled(name + mark_of(score), score["direction"], "", score.get("version"))
+        entries.append((title, f"{estimate.value:.{places}f} {score['unit']}".strip(), more))
     return tiles(entries)
 
 
@@ -136,6 +140,9 @@ def _groups(results: Results, colours: Mapping[str, str]) -> str:
         "through the codecs (ceiling), the model's pictures with the sound of another of its clips (floor). Arrows "
         "point to the better end; a figure without one describes."
     )
+    note += "".join(f" {told}" for told in (results.summary.get("beside") or {}).values())
+    if any_marked(results.summary["groups"]):
+        note += f" {NOTE}"
     return section("Figures", *parts, note=note) if len(parts) > 1 else ""
 
 
@@ -151,8 +158,8 @@ def _bars(conditions: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str
             if (found := estimate_of(conditions.get(condition, {}).get(name))) is not None
         }
         if row:
-            trust = " (unverified)" if "unverified" in str(score.get("version")) else ""
-            by_unit.setdefault(score["unit"], []).append((titled(name + trust, score["direction"]), row))
+            title = titled(name + mark_of(score), score["direction"], "", score.get("version"))
+            by_unit.setdefault(score["unit"], []).append((title, row))
     return "".join(
         f"<figure><figcaption>{escape(unit) or 'shares and scores'}</figcaption>"
         f"{interval_bars(rows, colours, places=places_of(unit))}</figure>"
@@ -165,31 +172,45 @@ def _as_published(results: Results) -> str:
     columns: Mapping[str, Any] = results.summary.get("columns") or {}
     dimensions: Mapping[str, Any] = results.summary.get("dimensions") or {}
     published = [
-        (name, *_figure(column), str(column.get("metric") or "-"), str(column.get("rule") or ""))
+        (
+            labelled(name, column.get("version")),
+            *_figure(column),
+            str(column.get("metric") or "-"),
+            str(column.get("rule") or ""),
+        )
         for name, column in columns.items()
     ]
     profile: list[tuple[str, ...]] = []
     for name, dimension in dimensions.items():
         prompts = str(dimension["n_prompts"])
-        profile += [(name, prompts, proxy, *_figure(found)) for proxy, found in dimension["proxies"].items()]
-        profile += [] if dimension["proxies"] else [(name, prompts, str(dimension["judged"]), "-", "0")]
+        profile += [
+            (
+                name,
+                prompts,
+                labelled(proxy, found.get("version")) + mark_of(found),
+                *_figure(found),
+                verdict_of(proxy, found) or "-",
+            )
+            for proxy, found in dimension["proxies"].items()
+        ]
+        profile += [] if dimension["proxies"] else [(name, prompts, str(dimension["judged"]), "-", "0", "-")]
     parts = []
     if published:
         parts.append(section("As published", table(("figure", "value", "n", "made of", "rule"), published, (2,))))
     if profile:
-        head = ("dimension", "prompts", "proxy", "value", "n")
-        parts.append(section("By dimension", table(head, profile, (1, 4))))
+        head = ("dimension", "prompts", "proxy", "value", "n", "verdict")
+        parts.append(section("By dimension", table(head, profile, (1, 4)), note=f"{told(dimensions)}. {HELD_AGAINST}"))
     return "".join(parts)
 
 
 def _figure(found: Mapping[str, Any]) -> tuple[str, str]:
-    """Value with its interval, and n; why there is none."""
+    """Value with its interval and what stands beside it, and n; why there is none."""
     if found.get("value") is None:
         return ("skipped" if found.get("status") == "skipped" else "-"), str(found.get("n", 0))
     text = f"{found['value']:.3f}"
     if found.get("ci_low") is not None and found.get("ci_high") is not None:
         text += f" [{found['ci_low']:.3f}, {found['ci_high']:.3f}]"
-    return text, str(found["n"])
+    return text + beside_of(found), str(found["n"])
 
 
 def _normalised(results: Results) -> str:
@@ -199,7 +220,11 @@ def _normalised(results: Results) -> str:
         return ""
     scores = results.summary["groups"][group][results.generators[0]]
     rows = [
-        (name, {results.generators[0]: Estimate(value, None, None, scores[name]["n"])}) for name, value in found.items()
+        (
+            labelled(name, scores[name].get("version")),
+            {results.generators[0]: Estimate(value, None, None, scores[name]["n"])},
+        )
+        for name, value in found.items()
     ]
     chart = interval_bars(rows, {results.generators[0]: "c0"}, places=2)
     note = (
@@ -218,14 +243,22 @@ def _between_generators(results: Results) -> str:
         found = compare(subjects)
     except VivaceError:
         return ""  # items of an earlier version, which hold no values of single prompts
-    return section("The same prompts, other settings", *forest_figures(found), note=comparison_note(found.prompts))
+    return section("The same prompts, other settings", *forest_figures(found), note=comparison_note(found))
 
 
-def comparison_note(prompts: int) -> str:
-    return (
-        f"Mean difference over {prompts} prompts, each counted once, with its 95 % bootstrap interval; p of a "
+def comparison_note(found: Comparison) -> str:
+    """What the differences are, and how they are tested."""
+    note = (
+        f"Mean difference over {found.prompts} prompts, each counted once, with its 95 % bootstrap interval; p of a "
         f"sign-flip test, corrected by Holm over every test shown. Filled marks hold at {LEVEL:g}."
     )
+    sets = list(dict.fromkeys(entry.metric for entry in found.differences if entry.of_sets))
+    if sets:
+        note += (
+            f" Of {', '.join(sets)}, which have no value for a prompt, it is the difference of the two sets' values, "
+            "its interval by drawing prompts for both at once, and p by exchanging the two prompt by prompt."
+        )
+    return note
 
 
 def forest_figures(found: Comparison) -> list[str]:
@@ -239,7 +272,7 @@ def forest_figures(found: Comparison) -> list[str]:
                 paired = entry.paired
                 by_unit.setdefault(entry.unit, []).append(
                     ForestRow(
-                        titled(entry.metric, entry.direction),
+                        titled(entry.metric, entry.direction, "", entry.version),
                         Estimate(paired.mean, paired.low, paired.high, paired.n),
                         f"p {entry.adjusted:.3g}",
                         entry.better is not None,
@@ -355,7 +388,9 @@ def _clips(results: Results) -> str:
 def _clip(results: Results, condition: str, item_id: str, score: tuple[float, int]) -> str:
     row = results.rows[condition, item_id]
     values = ", ".join(
-        f"{name} {entry['value']:.3g}" for name, entry in row["metrics"].items() if entry.get("value") is not None
+        f"{labelled(name, entry.get('version'))} {entry['value']:.3g}"
+        for name, entry in row["metrics"].items()
+        if entry.get("value") is not None
     )
     told = f"{item_id}, seed {row.get('seed', '?')}, mean {score[0]:.2f} of {score[1]} figures"
     return (
@@ -401,8 +436,9 @@ def _undefined(results: Results) -> str:
     for group, conditions in results.summary["groups"].items():
         for condition, scores in conditions.items():
             for metric, score in scores.items():
+                title = labelled(metric, score.get("version"))
                 for reason, count in (score.get("reasons") or {}).items():
-                    rows.append((group, condition, metric, str(score["n"]), str(count), reason))
+                    rows.append((group, condition, title, str(score["n"]), str(count), reason))
     skipped = [
         (str(entry.get("metric")), str(entry.get("key")), str(entry.get("file")), str(entry.get("licence")))
         for entry in results.summary.get("skipped") or ()
@@ -425,13 +461,15 @@ def _made(results: Results) -> str:
     rows = [
         ("model", results.model),
         ("weights", str(summary.get("model_hash", "unknown"))),
+        ("command", str(summary.get("command") or "not recorded")),
+        *((f"weights of {name}", str(digest)) for name, digest in (summary.get("weights") or {}).items()),
         ("protocol", ", ".join(f"{name} {value}" for name, value in results.protocol.items() if value is not None)),
         ("conditions", ", ".join(results.conditions)),
         ("clips", str(len(results.rows))),
         ("seeds", f"{seeds[0]} to {seeds[-1]}, {len(seeds)} different" if seeds else "none recorded"),
     ]
     if "counted" in summary:
-        rows += [(f"clips {name}", str(len(found))) for name, found in summary["counted"].items()]
+        rows += [(f"clips {name.replace('_', ' ')}", str(len(found))) for name, found in summary["counted"].items()]
     for name in ("environment", "bootstrap"):
         rows += [(f"{name}: {key}", str(value)) for key, value in (summary.get(name) or {}).items()]
     versions = Counter(results.versions().values())

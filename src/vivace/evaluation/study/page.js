@@ -3,6 +3,7 @@ const at = (id) => document.getElementById(id);
 const figures = { left: document.querySelector('[data-side="left"]'), right: document.querySelector('[data-side="right"]') };
 const SIDES = ["left", "right"];
 const ANSWERS = ["left", "same", "right"];
+const LETTERS = { left: "A", right: "B" };
 const WORDS = { left: "A is better", same: "Same", right: "B is better" };
 let study = null; // what the server gave: rater, axes, tasks, done
 let task = null; // the pair on the page
@@ -93,7 +94,7 @@ function step() {
   at("prompt").hidden = !task.prompt;
   at("clips").classList.remove("wide");
   for (const side of SIDES) {
-    figures[side].classList.remove("playing");
+    stop(side);
     figures[side].querySelector("button").classList.remove("seen");
     const video = figures[side].querySelector("video");
     video.src = task[side];
@@ -111,7 +112,7 @@ function show() {
       button.setAttribute("aria-checked", String(answers[axes[number].name] === button.dataset.answer));
     }
   });
-  const unseen = SIDES.filter((side) => !seen[side]).map((side) => (side === "left" ? "A" : "B"));
+  const unseen = SIDES.filter((side) => !seen[side]).map((side) => LETTERS[side]);
   const open = axes.filter((axis) => !answers[axis.name]).length;
   at("next").disabled = sending || unseen.length > 0 || open > 0;
   at("hint").textContent = unseen.length
@@ -124,11 +125,17 @@ function choose(number, answer) {
   const next = axes.findIndex((axis) => !answers[axis.name]);
   active = next < 0 ? number : next;
   show();
+  bring(next < 0 ? at("next") : at("axes").children[active]);
+}
+
+function bring(element) {
+  element.scrollIntoView({ block: "nearest" }); // keys also reach what is out of sight
 }
 
 function stop(side) {
   figures[side].querySelector("video").pause();
   figures[side].classList.remove("playing");
+  figures[side].querySelector("button").textContent = `Play ${LETTERS[side]}`;
 }
 
 async function play(side) {
@@ -141,6 +148,8 @@ async function play(side) {
   }
   video.currentTime = 0;
   figures[side].classList.add("playing");
+  figures[side].querySelector("button").textContent = `Stop ${LETTERS[side]}`;
+  bring(figures[side]);
   try {
     await video.play();
   } catch (error) {
@@ -203,4 +212,6 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
   show();
+  if (key.startsWith("arrow")) bring(at("axes").children[active]);
+  else if (key === "enter" && at("next").disabled) bring(at("hint"));
 });

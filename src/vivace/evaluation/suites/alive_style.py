@@ -54,8 +54,8 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "events_and_music": ("clap_score",),
     },
     "audio-video sync": {
-        "lips": ("sync_c", "sync_d"),
-        "events": ("env_sync_c", "env_sync_offset_abs", "ib_score"),
+        "lips": ("sync_c_any_track", "sync_d_any_track"),
+        "events": ("av_align_own_code", "av_align_own_mova", "ib_score"),
         "who_speaks": (),
     },
 }
@@ -85,7 +85,7 @@ def alive_style_suite(part: str | None = None, language: str | None = None) -> S
         for number, row in enumerate(rows(name))
         if language in (None, row["language"])
     ]
-    return Suite("alive-style", "vivace-alive-style-1", NOTE, tuple(items), dimensions=DIMENSIONS)
+    return Suite("alive-style", "vivace-alive-style-2", NOTE, tuple(items), dimensions=DIMENSIONS)
 
 
 def rows(name: str) -> list[dict[str, Any]]:

@@ -32,8 +32,11 @@ COLUMNS = (
     Column("CAVP", "cavp_score", rule="whole seconds of a clip, four vectors each"),
     Column("AVHScore", "avh_score"),
     Column("JavisScore", "javis_score", rule="windows of 2 s, 0.5 s apart"),
-    Column("AV-Align", "av_align_javisbench", rule="over our onsets and flow"),
-    Column("AV-Align_code", "av_align_code", rule="one-sided, as the published code counts; over our onsets and flow"),
+    Column("AV-Align", "av_align_javisbench", rule="from both sides; librosa's onsets, Farneback's flow"),
+    Column("AV-Align_code", "av_align_code", rule="one-sided, as the published code counts; the same peaks"),
+    Column(
+        "AV-Align_own_peaks", "av_align_own_javisbench", rule="as AV-Align, over our onsets and flow", twin="AV-Align"
+    ),
     Column("DeSync", "desync_javisbench", rule="all windows of 4.8 s; clips of 8 s there"),
 )
 

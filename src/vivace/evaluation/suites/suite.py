@@ -12,12 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from vivace.errors import VivaceError
+from vivace.evaluation.digests import content_digest, file_digest
 from vivace.evaluation.speaker_transcripts import TRANSCRIPTS, read_transcripts
 from vivace.media import read_clip, read_image
 
 # Names under which published metrics look for a reference (`vivace.evaluation.published`), and how it is read.
 SOUND_REFERENCES = ("voice", "sound")
 VIDEO_REFERENCE, IMAGE_REFERENCE, FACE_TRACKS = "video", "image", "face_tracks"
+WORDS = "words"  # what digests call prompt and texts
 LONGEST_REFERENCE = 60.0  # seconds of a true clip that are read
 
 Pooling = Literal["items", "sets"]
@@ -49,23 +51,26 @@ class SuiteItem:
     tags: tuple[str, ...] = ()
     seconds: float | None = None
 
-    def refs(self) -> dict[str, Any]:
-        """What `Sample.refs` holds for metrics; sounds, true clips, pictures and face tracks are read.
+    def read(self, name: str) -> Any:
+        """The reference of `files` as metrics find it in `Sample.refs`.
 
         Raises:
-            VivaceError: a reference that cannot be read.
+            VivaceError: it cannot be read.
         """
-        found: dict[str, Any] = dict(self.texts)
-        found |= {name: read_clip(self.files[name], pictures=False) for name in SOUND_REFERENCES if name in self.files}
-        if VIDEO_REFERENCE in self.files:
-            found[VIDEO_REFERENCE] = read_clip(self.files[VIDEO_REFERENCE], at_most=LONGEST_REFERENCE)
-        if IMAGE_REFERENCE in self.files:
-            found[IMAGE_REFERENCE] = read_image(self.files[IMAGE_REFERENCE])
-        if FACE_TRACKS in self.files:
-            found[FACE_TRACKS] = read_face_tracks(self.files[FACE_TRACKS])
-        if TRANSCRIPTS in self.files:
-            found[TRANSCRIPTS] = read_transcripts(self.files[TRANSCRIPTS])
-        return found
+        path = self.files[name]
+        if name in SOUND_REFERENCES:
+            return read_clip(path, pictures=False)
+        if name == VIDEO_REFERENCE:
+            return read_clip(path, at_most=LONGEST_REFERENCE)
+        if name == FACE_TRACKS:
+            return read_face_tracks(path)
+        return read_transcripts(path) if name == TRANSCRIPTS else read_image(path)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what a clip is judged by: of all words together (`WORDS`), and of each file by its name in
+        `files`, "" where it is not there."""
+        told = {WORDS: content_digest([self.prompt, dict(self.texts)])}
+        return told | {name: file_digest(path) if path.is_file() else "" for name, path in self.files.items()}
 
 
 def read_face_tracks(path: Path) -> list[Any]:
@@ -102,6 +107,7 @@ class Column:
         groups: parts of the suite that count; empty for all.
         terms: metrics and their weights, for a figure that is a sum of several, item by item; undefined for an item
             that lacks one of them.
+        needs: texts that an item must have to count ("said", "audio_prompt"); the others are no part of the figure.
         pooling: "items": over all items; "sets": the mean of the parts' values.
         rule: what must be known to read it: its definition where it is special, and what ours does not share.
         twin: the column that it is a correction of.
@@ -114,11 +120,16 @@ class Column:
     rule: str = ""
     twin: str | None = None
     terms: tuple[tuple[str, float], ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """All metrics that the figure is made of."""
         return tuple(name for name, _ in self.terms) or (() if self.metric is None else (self.metric,))
+
+    def counts(self, item: SuiteItem) -> bool:
+        """Whether an item is part of the figure."""
+        return (not self.groups or item.group in self.groups) and all(item.texts.get(name) for name in self.needs)
 
     @property
     def made_of(self) -> str | None:

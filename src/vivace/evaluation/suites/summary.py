@@ -9,13 +9,26 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from vivace.evaluation.digests import content_digest
 from vivace.evaluation.metric import ItemMetric, Result, Sample, Undefined
 from vivace.evaluation.published import Skipped
+from vivace.evaluation.published_metric import labelled
 from vivace.evaluation.published_rows import table_rows, tables_of
-from vivace.evaluation.statistics import DRAWS, SEED
+from vivace.evaluation.shift_verdicts import NOTE, any_marked, entry_of, mark_of
+from vivace.evaluation.suites.beside import Beside
 from vivace.evaluation.suites.ledger import SCHEMA, Outcome, SuiteMetric
-from vivace.evaluation.suites.suite import Column, Suite
-from vivace.evaluation.summary import environment, skipped_lines
+from vivace.evaluation.suites.measuring import BROKEN, CUT, REFERENCES, UNREADABLE
+from vivace.evaluation.suites.suite import WORDS, Column, Suite, SuiteItem
+from vivace.evaluation.summary import (
+    BOOTSTRAP,
+    FLOOR,
+    TRUTH,
+    beside_of,
+    environment,
+    seeds_of,
+    skipped_lines,
+    weights_of,
+)
 from vivace.media import replacing
 
 ALL = "all"
@@ -30,6 +43,35 @@ class Counted:
     failed: dict[str, str]
     unreadable: dict[str, str]
     cut: list[str]
+    broken_references: dict[str, str]
+
+
+def counted_of(
+    missing: list[str],
+    failed: dict[str, str],
+    notes: Mapping[str, Mapping[str, str]],
+    outcomes: Mapping[str, Mapping[str, Outcome]],
+) -> Counted:
+    """What was not measured, or not whole.
+
+    Args:
+        failed: of `missing`, what could not be made, with the reason. notes: of the ledger, by item, of clips that are
+            there. outcomes: metric -> item -> outcome.
+    """
+    told = BROKEN.split("{}")
+    broken = {
+        name
+        for found in outcomes.values()
+        for name, outcome in found.items()
+        if isinstance(outcome, Undefined) and outcome.reason.startswith(told[0]) and outcome.reason.endswith(told[1])
+    }
+    return Counted(
+        missing=missing,
+        failed=failed,
+        unreadable={name: noted[UNREADABLE] for name, noted in notes.items() if UNREADABLE in noted},
+        cut=[name for name, noted in notes.items() if CUT in noted],
+        broken_references={name: noted.get(REFERENCES, "") for name, noted in notes.items() if name in broken},
+    )
 
 
 def write_suite_summary(
@@ -41,11 +83,15 @@ def write_suite_summary(
     outcomes: Mapping[str, Mapping[str, Outcome]],
     skipped: Sequence[Skipped],
     counted: Counted,
+    beside: Beside,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """Write both files and return what summary.json holds.
 
     Args:
         condition: what the clips are called in `groups`. outcomes: metric -> item -> outcome.
+        beside: what the figures are held against.
+        command: that makes the run; None where it was not made by one.
     """
     by_name = {metric.name: metric for metric in metrics}
 
@@ -57,8 +103,12 @@ def write_suite_summary(
         for item in suite.items:
             groups.setdefault(item.group, []).append(item.id)
     results = {group: {name: pooled(name, ids) for name in by_name} for group, ids in groups.items()}
-    members = {item.id: item.group for item in suite.items}
-    columns = {column.name: _column(column, members, by_name, outcomes, skipped) for column in suite.columns}
+    held = {name: _held(found, groups, by_name) for name, found in beside.outcomes.items()}
+    columns = {
+        column.name: _column(column, suite.items, by_name, outcomes, skipped)
+        | _column_beside(column, suite.items, by_name, beside)
+        for column in suite.columns
+    }
     if suite.overall is not None:
         columns |= suite.overall(columns)
     dimensions = {}
@@ -68,23 +118,31 @@ def write_suite_summary(
             "n_prompts": len(ids),
             "judged": "proxies" if proxies else HUMAN_ONLY,
             "proxies": {
-                proxy: pooled(proxy, ids).to_json() if proxy in by_name else _not_measured(proxy, skipped)
+                proxy: entry_of(pooled(proxy, ids)) | _beside(by_name[proxy], ids, beside)
+                if proxy in by_name
+                else _not_measured(proxy, skipped)
                 for proxy in proxies
             },
         }
     summary: dict[str, Any] = {
         "schema": SCHEMA,
         **identity,
+        "command": command,
+        **_judged_by(suite.items),
+        "seeds": seeds_of(suite.items),
+        "weights": weights_of(metrics),
         "note": suite.note,
         "environment": environment(),
-        "bootstrap": {"draws": DRAWS, "seed": SEED, "over": "items", "level": 0.95},
+        "bootstrap": BOOTSTRAP,
         "generators": [condition],
         "n_items": len(suite.items),
         "counted": asdict(counted),
         "groups": {
-            group: {condition: {name: result.to_json() for name, result in scores.items()}}
+            group: {condition: {name: entry_of(result) for name, result in scores.items()}}
+            | {name: found[group] for name, found in held.items() if group in found}
             for group, scores in results.items()
         },
+        "beside": dict(beside.notes),
         "normalised": {},
         "columns": columns,
         "dimensions": dimensions,
@@ -107,21 +165,63 @@ def pooled_result(metric: SuiteMetric, outcomes: Mapping[str, Outcome]) -> Resul
     return result
 
 
+def _held(
+    found: Mapping[str, Mapping[str, Outcome]], groups: Mapping[str, Sequence[str]], by_name: Mapping[str, SuiteMetric]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """What a condition beside the clips gives: group -> metric -> entry, of the groups that have items in it."""
+    there = {name for outcomes in found.values() for name in outcomes}
+    return {
+        group: {
+            metric: entry_of(pooled_result(by_name[metric], {name: outcomes[name] for name in ids if name in outcomes}))
+            for metric, outcomes in found.items()
+        }
+        for group, ids in groups.items()
+        if there.intersection(ids)
+    }
+
+
+def _beside(metric: SuiteMetric, ids: Sequence[str], beside: Beside) -> dict[str, Any]:
+    """The metric's value and n over these items in each condition beside the clips that has it, as "beside"."""
+    told = {}
+    for condition, found in beside.outcomes.items():
+        inside = {name: found[metric.name][name] for name in ids if name in found.get(metric.name, {})}
+        if inside:
+            result = pooled_result(metric, inside)
+            told[condition] = {"value": result.value, "n": result.n}
+    return {"beside": told} if told else {}
+
+
+def _column_beside(
+    column: Column, items: Sequence[SuiteItem], by_name: Mapping[str, SuiteMetric], beside: Beside
+) -> dict[str, Any]:
+    """As `_beside`, of a published figure."""
+    told = {}
+    for condition, found in beside.outcomes.items():
+        if column.metrics and all(name in found for name in column.metrics):
+            inside = [item for item in items if item.id in found[column.metrics[0]] and column.counts(item)]
+            if inside:
+                figure = _column(column, inside, by_name, found, ())
+                told[condition] = {"value": figure["value"], "n": figure["n"]}
+    return {"beside": told} if told else {}
+
+
 def _column(
     column: Column,
-    members: Mapping[str, str],
+    items: Sequence[SuiteItem],
     by_name: Mapping[str, SuiteMetric],
     outcomes: Mapping[str, Mapping[str, Outcome]],
     skipped: Sequence[Skipped],
 ) -> dict[str, Any]:
     """A published figure: value, n, what it is made of, and why it is none."""
     told: dict[str, Any] = {"metric": column.made_of, "pooling": column.pooling, "rule": column.rule}
-    told |= {"groups": list(column.groups), "twin_of": column.twin, "value": None, "n": 0}
+    told |= {"groups": list(column.groups), "needs": list(column.needs), "twin_of": column.twin, "value": None, "n": 0}
     lacking = next((name for name in column.metrics if name not in by_name), None)
     if lacking is not None or not column.metrics:
         return told | _not_measured(lacking, skipped)
+    inside = [item for item in items if column.counts(item)]
+    members = {item.id: item.group for item in inside}
     metric, found = _summed(column, members, by_name, outcomes) if column.terms else _of(column, by_name, outcomes)
-    parts = column.groups or tuple(dict.fromkeys(members.values()))
+    parts = tuple(dict.fromkeys(members.values()))
     ids = {part: [name for name, group in members.items() if group == part] for part in parts}
     if column.pooling == "items":
         result = pooled_result(metric, {name: found[name] for part in parts for name in ids[part]})
@@ -133,6 +233,13 @@ def _column(
         "n": sum(result.n for result in results),
         "version": metric.version,
     }
+
+
+def _judged_by(items: Sequence[SuiteItem]) -> dict[str, str]:
+    """Digests of all prompts with their texts, and of all references in files."""
+    given = {item.id: item.digests() for item in items}
+    words = [[item.id, item.group, item.seed, item.seconds, given[item.id].pop(WORDS)] for item in items]
+    return {"prompts_sha256": content_digest(words), "references_sha256": content_digest(given)}
 
 
 def _of(
@@ -182,37 +289,60 @@ def _markdown(summary: Mapping[str, Any], results: Mapping[str, Mapping[str, Res
     lines.append(f"Protocol `{summary['protocol']}`: figures of other protocols cannot be compared with these.")
     lines.append(
         f"Items {summary['n_items']}: missing {len(counted['missing'])}, of these not to be made "
-        f"{len(counted['failed'])}; unreadable {len(counted['unreadable'])}; cut {len(counted['cut'])}."
+        f"{len(counted['failed'])}; unreadable {len(counted['unreadable'])}; cut {len(counted['cut'])}; "
+        f"with a reference that cannot be read {len(counted['broken_references'])}."
     )
     if summary["columns"]:
         lines += ["", "## As published", "", "| figure | value | made of | rule |", "|---|---|---|---|"]
         for name, column in summary["columns"].items():
-            lines.append(f"| {name} | {_value(column)} | {column['metric'] or '-'} | {column['rule']} |")
+            title = labelled(name, column.get("version"))
+            lines.append(
+                f"| {title} | {_value(column)}{beside_of(column)} | {column['metric'] or '-'} | {column['rule']} |"
+            )
     if summary["dimensions"]:
         lines += ["", "## By dimension", "", "| dimension | prompts | proxy | value |", "|---|---|---|---|"]
         for name, dimension in summary["dimensions"].items():
             if not dimension["proxies"]:
                 lines.append(f"| {name} | {dimension['n_prompts']} | {HUMAN_ONLY} | - |")
             for proxy, figure in dimension["proxies"].items():
-                lines.append(f"| {name} | {dimension['n_prompts']} | {proxy} | {_value(figure)} |")
+                title = labelled(proxy, figure.get("version"))
+                value = _value(figure) + beside_of(figure)
+                lines.append(f"| {name} | {dimension['n_prompts']} | {title}{mark_of(figure)} | {value} |")
     for table in summary["published_rows"]:
         lines += ["", "## Published by others", "", f"{table['source']}. {table['note']}".strip(), ""]
         lines += [f"| model | {' | '.join(table['figures'])} |", f"|---|{'---|' * len(table['figures'])}"]
         lines += [f"| {' | '.join(cells)} |" for cells in table_rows(table)]
     names = list(results)
-    lines += ["", "## All metrics", "", f"| metric | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    lines += [
+        "",
+        "## All metrics",
+        "",
+        *summary["beside"].values(),
+        "",
+        f"| metric | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+    ]
     for metric, result in results[ALL].items():
         arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[result.direction]
         unit = f" ({result.unit})" if result.unit else ""
-        version = f" [{result.version}]" if "unverified" in result.version else ""
-        cells = [_value(results[group][metric].to_json()) for group in names]
-        lines.append(f"| {metric}{unit}{arrow}{version} | {' | '.join(cells)} |")
+        cells = [_value(results[group][metric].to_json()) + _group_beside(summary, group, metric) for group in names]
+        title = labelled(metric, result.version) + mark_of(entry_of(result))
+        lines.append(f"| {title}{unit}{arrow} | {' | '.join(cells)} |")
+    if any_marked(summary["groups"]):
+        lines += ["", NOTE]
     lines += skipped_lines(summary["skipped"])
-    for what in ("failed", "unreadable"):
+    for what in ("failed", "unreadable", "broken_references"):
         if counted[what]:
-            lines += ["", f"## {what.capitalize()}", ""]
+            lines += ["", f"## {what.replace('_', ' ').capitalize()}", ""]
             lines += [f"- {name}: {reason}" for name, reason in counted[what].items()]
     return "\n".join(lines) + "\n"
+
+
+def _group_beside(summary: Mapping[str, Any], group: str, metric: str) -> str:
+    """As `beside_of`, of a metric over a group."""
+    conditions: Mapping[str, Any] = summary["groups"][group]
+    others = {name: found[metric] for name, found in conditions.items() if metric in found}
+    return beside_of({"beside": {name: found for name, found in others.items() if name in (TRUTH, FLOOR)}})
 
 
 def _value(figure: Mapping[str, Any]) -> str:

@@ -67,4 +67,5 @@ def _column(
     told = {"metric": ", ".join(parts), "rule": _RULES.get(name, "mean, each from 0 to 1"), "value": value}
     if lacking:
         return told | {"status": "skipped", "n": 0, "reason": f"{', '.join(lacking)} has no value"}
-    return told | {"n": min(int(columns[part]["n"]) for part in parts)}
+    versions = sorted({str(columns[part]["version"]) for part in parts if columns[part].get("version")})
+    return told | {"n": min(int(columns[part]["n"]) for part in parts), "version": "; ".join(versions)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ CEPSTRA_PER_PICTURE = 4
 CROP = 0.4  # of the face's half size, that is added around it
 _SURROUND = 110.0  # grey beyond the picture's edge
 _SMOOTH = 13  # pictures of the median filter over a track
+Ends = Literal["zeros", "repeated"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class FaceTrack:
 
     first: int
     boxes: np.ndarray
+
+    def pictures(self, fps: float) -> int:
+        """Its length in pictures of 1/25 s, of a clip with `fps`."""
+        return len(picture_indices(len(self.boxes), fps, FPS))
+
+    @property
+    def size(self) -> float:
+        """The greater of its mean width and height, pixels."""
+        return float(max((self.boxes[:, 2:] - self.boxes[:, :2]).mean(axis=0)))
 
 
 class LipVectors:
@@ -57,19 +67,22 @@ class LipVectors:
         self.model: Any = frozen(model)
 
     @torch.no_grad()
-    def __call__(self, clip: Clip, track: FaceTrack, batch: int = 20) -> tuple[np.ndarray, np.ndarray] | None:
+    def __call__(
+        self, clip: Clip, track: FaceTrack, batch: int = 20, ends: Ends = "zeros"
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         """Vectors of lips and of sound for each window of five pictures (at 25 per second), both [windows, 1024].
 
-        None where the track is shorter than one window.
+        None where the track is shorter than one window, or so short that only zeros would be left of its boxes. `ends`
+        is as of `face_crops`.
         """
         assert clip.frames is not None
         assert clip.audio is not None
-        crops = face_crops(clip.frames, float(clip.fps), track)
         start, end = (n / float(clip.fps) for n in (track.first, track.first + len(track.boxes)))
         sound = mono_at(clip.audio, clip.sample_rate, RATE)[round(start * RATE) : round(end * RATE)]
-        windows = window_count(len(crops), len(sound))
-        if windows < 1:
+        windows = window_count(track.pictures(float(clip.fps)), len(sound))
+        if windows < 1 or (ends == "zeros" and len(track.boxes) <= _SMOOTH // 2):
             return None
+        crops = face_crops(clip.frames, float(clip.fps), track, ends)
         # The published code reads 16-bit samples.
         cepstra = torch.from_numpy(mfcc(np.round(sound * 32767.0))).float().T
         lips, heard = [], []
@@ -87,16 +100,21 @@ def window_count(pictures: int, samples: int) -> int:
     return min(pictures, samples * round(FPS) // RATE) - PICTURES
 
 
-def face_crops(frames: np.ndarray, fps: float, track: FaceTrack) -> np.ndarray:
+def face_crops(frames: np.ndarray, fps: float, track: FaceTrack, ends: Ends = "zeros") -> np.ndarray:
     """The track at 25 pictures per second as crops with the chin in view, uint8 [T', 224, 224, 3].
 
     The square reaches 1.4 half sizes of the face to either side, one above its middle and 1.8 below; the places and
-    sizes are smoothed over 13 pictures.
+    sizes are smoothed by the median of 13 pictures.
+
+    Args:
+        ends: what the median reads beyond the track's ends. "zeros" is as published: the places and sizes of the first
+            and last six pictures become smaller, down to the least of the seven values that are there. "repeated" is
+            ours: the first and the last value go on.
     """
     boxes = np.asarray(track.boxes, dtype=float)
     half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2.0
     across, down = (boxes[:, 0] + boxes[:, 2]) / 2.0, (boxes[:, 1] + boxes[:, 3]) / 2.0
-    half, across, down = (_smoothed(values) for values in (half, across, down))
+    half, across, down = (_smoothed(values, ends) for values in (half, across, down))
     crops = []
     for n in picture_indices(len(boxes), fps, FPS):
         around = int(half[n] * (1.0 + 2.0 * CROP)) + 1
@@ -114,10 +132,10 @@ def face_crops(frames: np.ndarray, fps: float, track: FaceTrack) -> np.ndarray:
     return np.stack(crops)
 
 
-def _smoothed(values: np.ndarray) -> np.ndarray:
-    # The filter reads zeros beyond the ends, which would shrink the first and last boxes: the ends are repeated (ours).
+def _smoothed(values: np.ndarray, ends: Ends) -> np.ndarray:
     edge = _SMOOTH // 2
-    smooth: np.ndarray = medfilt(np.pad(values, edge, mode="edge"), _SMOOTH)[edge:-edge]
+    padded = np.pad(values, edge, mode="edge") if ends == "repeated" else np.pad(values, edge)
+    smooth: np.ndarray = medfilt(padded, _SMOOTH)[edge:-edge]
     return smooth
 
 

@@ -45,7 +45,16 @@ PUBLISHED: dict[str, PublishedWeights] = {
     for weights in (
         PublishedWeights(
             "syncnet",
-            ("sync_c", "sync_d", "sync_offset_abs", "sync_c_verse_bench", "sync_d_mean_of_shifts"),
+            (
+                "sync_c",
+                "sync_d",
+                "sync_offset_abs",
+                "sync_c_verse_bench",
+                "sync_d_mean_of_shifts",
+                "sync_c_any_track",
+                "sync_d_any_track",
+                "sync_offset_any_track",
+            ),
             "syncnet_v2.model",
             "the SyncNet authors' page (Oxford VGG, joonson/syncnet_python)",
             "MIT",
