@@ -9,7 +9,7 @@ from benchmarks.detector_table.conditions import PICTURES, SOUNDS, degraded_pict
 from benchmarks.detector_table.tally import Tallies
 
 from vivace.evaluation.attributes import attribute_metrics
-from vivace.evaluation.metric import Sample
+from vivace.evaluation.metric import Sample, Undefined
 from vivace.evaluation.prompts import WorldItem
 from vivace.media import Clip
 from vivace.perception.camera import camera_motion
@@ -84,8 +84,8 @@ def _add_names(item: WorldItem, clip: Clip, condition: str, tallies: Tallies) ->
     """Kinds, materials and colours that are seen or heard, where the prompt states them."""
     sample = Sample(item.id, clip, item.prompt, item.expected)
     for metric in NAMES:
-        record = metric.update(sample).get("record")
-        if record is not None:
+        record = metric.outcome(sample)
+        if not isinstance(record, Undefined):
             tally = tallies.of(metric.name.replace("_", " ") + ", by name", condition)
             tally.right += round(record[0])
             tally.found += round(record[1])

@@ -17,6 +17,7 @@ from vivace.world.palette import COLOURS, HAIR_RGB
 _CLOTHES = (1.75, 2.4)  # rows below the middle of the head, in half head widths
 _HAIR = (-1.18, -0.92)
 _WIDE = 0.5  # half the width that is looked at
+_HEAD_ROWS, _HEAD_WIDE = (-1.25, 0.9), 0.7
 _NEAR = 70.0  # distance of two colours (0 to 441) at which they are hardly the same
 _HAIR_WORDS = re.compile(rf"\b({'|'.join(HAIR_RGB)})\b(?=[\w\s]*\b(?:hair|bun)\b)")
 _PLACES = {"left": -0.5, "right": 0.5, "middle": 0.0, "centre": 0.0, "center": 0.0}
@@ -30,7 +31,7 @@ class Appearance:
         x: middle of the face on the screen, -1 (left) to 1 (right).
         opening: of the mouth per picture.
         hair, clothes: median colours, 0 to 255; None where they lie outside the picture.
-        head: the face and what is around it, float [12, 12, 3] in 0 to 1, the mean over the clip.
+        head: face and hair, without clothes and what is behind, float [12, 12, 3] in 0 to 1, the mean over the clip.
     """
 
     x: float
@@ -95,7 +96,7 @@ def _colour(
 
 def _head(frames: np.ndarray, row: float, column: float, size: float) -> np.ndarray:
     height, width = frames.shape[1:3]
-    rows = np.clip(np.round(row + np.linspace(-1.3, 2.2, 12) * size), 0, height - 1).astype(int)
-    columns = np.clip(np.round(column + np.linspace(-1.1, 1.1, 12) * size), 0, width - 1).astype(int)
+    rows = np.clip(np.round(row + np.linspace(*_HEAD_ROWS, 12) * size), 0, height - 1).astype(int)
+    columns = np.clip(np.round(column + np.linspace(-_HEAD_WIDE, _HEAD_WIDE, 12) * size), 0, width - 1).astype(int)
     head: np.ndarray = frames[:, rows][:, :, columns].astype(np.float32).mean(axis=0) / 255
     return head

@@ -1,8 +1,9 @@
 """Cross pairs: the same person in two clips, for training on references.
 
 Of each clip the 1.5 s in which lips and voice go best together are the identity's anchor. Clips whose anchors look
-alike within a window form a cluster; the partner of a clip is the one nearest to 0.9, so that copies are not preferred
-(Alive's window is on face and CLIP embeddings; ours, without weights, on the colours of head and shoulders).
+alike within a window form a cluster; the partner of a clip is the one nearest to `near`, so that copies are not
+preferred. Alive's window is on face and CLIP embeddings, near 0.9; ours, without weights, is on the colours of face and
+hair, in which one person's clips are nearer to 1.
 
 Faces are found by a detector that is fitted to the procedural world's: where it finds none, no clip has a partner.
 """
@@ -32,9 +33,9 @@ class PairSettings(StageSettings):
 
     DECIDING: ClassVar = frozenset({"least", "most", "near", "same_file"})
 
-    least: float = Field(default=0.7, ge=-1, le=1, description="cosine from which two faces may be one person's")
+    least: float = Field(default=0.85, ge=-1, le=1, description="cosine from which two faces may be one person's")
     most: float = Field(default=0.995, ge=-1, le=1, description="above which they are copies of one picture")
-    near: float = Field(default=0.9, ge=-1, le=1, description="the likeness that is preferred")
+    near: float = Field(default=0.98, ge=-1, le=1, description="the likeness that is preferred")
     same_file: bool = Field(default=True, description="whether partners may come from one file")
 
 
@@ -42,7 +43,7 @@ class Pairs:
     """A partner and an anchor for every clip with a face; all clips are kept."""
 
     name: ClassVar[str] = "pairs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: PairSettings) -> None:
