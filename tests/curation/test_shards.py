@@ -26,7 +26,7 @@ from vivace.curation.ledger_answers import failures, verdict_on
 from vivace.curation.ledger_reader import LedgerReader
 from vivace.curation.local import run_local
 from vivace.curation.shard_writing import fill_shards, write_shards
-from vivace.curation.shards import Prepared, ShardSettings, check_shards, is_validation, prepare
+from vivace.curation.shards import Prepared, ShardSettings, check_shards, is_validation, place_of, prepare
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
 from vivace.media import Clip as Material
@@ -234,6 +234,11 @@ def test_something_is_held_out_of_few_files(tmp_path: Path) -> None:
     counts = write_shards(clips, SMALL.model_copy(update={"validation": 1e-6}), tmp_path / "shards")
     assert (counts["train"], counts["validation"]) == (2, 1)
     assert ShardReader(tmp_path / "shards" / "validation").column("split") == ["val"]
+    # Of more files two clips are, since the first may yet be left out.
+    several = sorted((clip_of(tmp_path, f"more-{n}.mp4") for n in range(5)), key=place_of)
+    short = replace(several[0], seconds=0.2)
+    counts = write_shards([short, *several[1:]], SMALL.model_copy(update={"validation": 1e-6}), tmp_path / "several")
+    assert (counts["train"], counts["validation"], counts["shorter"]) == (3, 1, 1)
     alone = write_shards(clips[:1], SMALL.model_copy(update={"validation": 1e-6}), tmp_path / "alone")
     assert (alone["train"], alone["validation"]) == (1, 0)
 

@@ -281,6 +281,16 @@ def reached(run: Path) -> int:
     return 0 if checkpoint is None else int(checkpoint.name.removeprefix("step-"))
 
 
+def test_nothing_held_out_is_told_at_once(latents: Path, tmp_path: Path) -> None:
+    header = ShardReader(latents, "latents").header
+    ShardWriter(tmp_path / "none", header).close()
+    data = joint_data(latents)
+    data["validation"]["latents"] = str(tmp_path / "none")
+    recipe = JointRecipe.model_validate(data)
+    with pytest.raises(VivaceError, match=r"none' holds no clip, and validation needs one"):
+        JointObjective(recipe, tmp_path / "run")
+
+
 def test_latents_of_different_codecs_do_not_mix(latents, tmp_path):
     reader = ShardReader(latents)
     writer = ShardWriter(tmp_path / "other", ShardHeader("latents", {"codecs": {"vae": "another"}}))

@@ -94,18 +94,19 @@ class _Parts:
         self.folder = folder
         self.settings = settings.shards
         told = [settings.shards.model_dump(mode="json"), settings.codecs]
-        digest, lowest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()), 1.0
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        lowest: list[float] = []  # places of two clips, since one may still be left out
         files: set[str] = set()
         for clip in clips:
             digest.update(json.dumps(json.loads(clip.to_json()), sort_keys=True).encode())
-            lowest = min(lowest, place_of(clip))
-            if len(files) < 2:
+            lowest = sorted([*lowest, place_of(clip)])[:2]
+            if len(files) < 4:
                 files.add(clip.path)
         self.digest = digest.hexdigest()[:16]
         self.share = settings.shards.validation
         if self.share and len(files) > 1:
             # Of few files all might be above the share, and a training must have something held out.
-            self.share = max(self.share, math.nextafter(lowest, 1.0))
+            self.share = max(self.share, math.nextafter(lowest[-1 if len(files) > 3 else 0], 1.0))
         self.writers = {part: self._writer(part) for part in PARTS}
 
     @cached_property

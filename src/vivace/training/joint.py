@@ -181,7 +181,7 @@ class JointObjective:
     """Flow matching over the pair; all of a step is a function of the weights, the seed and the step.
 
     Raises:
-        VivaceError: latents that are missing or of different codecs; a `start_from` that does not fit.
+        VivaceError: latents that are missing, of different codecs or without a clip; a `start_from` that does not fit.
     """
 
     def __init__(self, recipe: JointRecipe, run: Path) -> None:
@@ -189,6 +189,11 @@ class JointObjective:
         self.device = recipe.loop.device
         self.feeds = [self._feed(number) for number in range(len(recipe.stages))]
         self.held_out = ShardReader(recipe.validation.latents, "latents")
+        if not len(self.held_out):
+            raise VivaceError(
+                f"Folder {str(recipe.validation.latents)!r} holds no clip, and validation needs one; hold out more of "
+                "the footage, or take in more."
+            )
         self.codecs = shared_codecs([*(r for feed in self.feeds for r in feed.readers), self.held_out])
         self.tokenizer = ByT5Tokenizer()
         with torch.random.fork_rng(devices=[]):
