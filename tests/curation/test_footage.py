@@ -111,6 +111,7 @@ def test_what_is_kept_is_sound_and_its_speakers_are_right(curated: tuple[Path, d
     reader = ShardReader(folder / "out" / "shards" / "train", "clips")
     stages = asked("status", str(folder / "out"), "--json")["stages"]
     assert len(reader) == stages[-1]["kept"] > 0
+    assert set(reader.column("picture")) == {"high"}
     right = {shot["caption"]: shot["fault"] for entry in truth.values() for shot in entry["shots"]}
     told = [parse(text) for text in right]
     spoken = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,11 +110,16 @@ def run(
     if any(passage.aside for passage in found):
         typer.echo(f"What was set aside, and why: vivace curate status {settings.output}")
     if written:
-        typer.echo(
-            f"{written['train']} clips for training and {written['validation']} held out in {shards}; left out: "
-            f"{written['shorter']} shorter than every length, {written['cut_speech']} whose speech fits in none, "
-            f"{written['long_caption']} with too long a caption, {written['set_aside']} set aside."
-        )
+        typer.echo(_told(written, shards))
+
+
+def _told(written: Mapping[str, int], shards: Path) -> str:
+    """What became of the clips when shards were written."""
+    return (
+        f"{written['train']} clips for training and {written['validation']} held out in {shards}; left out: "
+        f"{written['shorter']} shorter than every length, {written['cut_speech']} whose speech fits in none, "
+        f"{written['long_caption']} with too long a caption, {written['set_aside']} set aside."
+    )
 
 
 def _foresee(settings: CurationRecipe, as_json: bool) -> None:

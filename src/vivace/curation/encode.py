@@ -42,7 +42,7 @@ class Encode:
     name: ClassVar[str] = ENCODE
     version: ClassVar[int] = 1
     # As far as they are in use.
-    needs: tuple[str, ...] = ("ingest", "coherence", "captions", "subjects", "clarity", "labels", "pairs")
+    needs: tuple[str, ...] = ("ingest", "picture", "coherence", "captions", "subjects", "clarity", "labels", "pairs")
 
     def __init__(self, settings: EncodeSettings, spool: Path) -> None:
         self.settings = settings

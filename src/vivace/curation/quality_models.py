@@ -6,7 +6,6 @@ that need nothing beside the clip and its caption.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import numpy as np
 from vivace.curation.model_print import folder_print
 from vivace.curation.pulse import alive
 from vivace.errors import VivaceError
+from vivace.evaluation.digests import file_digest
 from vivace.perception.published.weights import PUBLISHED
 
 if TYPE_CHECKING:
@@ -130,7 +130,6 @@ def weights_print(path: Path) -> str:
     if path.is_dir():
         return folder_print(path)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise VivaceError(f"Weights {str(path)!r} cannot be read ({error}); make the file readable.") from None

@@ -124,6 +124,7 @@ def prepare(clip: Clip, settings: ShardSettings) -> Prepared | Rejected:
         "licence": str(clip.get("input.licence", "")),
         "source": str(clip.get("input.source", "")),
         "sha256": str(clip.get("ingest.sha256", "")),
+        "picture": clip.get("picture.label", ""),
         "clarity": clip.get("clarity.level"),
         "coherence": clip.get("coherence.kind", ""),
         "partner": clip.get("pairs.partner") or "",
