@@ -10,9 +10,10 @@ from vivace.data.fingerprint import weights_hash
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
 from vivace.models.codecs import encode_audio, encode_video
-from vivace.training.clips import SceneSource, Size
+from vivace.training.clips import SceneSource, Size, plan_clips, render_clip, render_picture
 from vivace.training.codec_files import check_codecs, load_codecs, load_vocoder
 from vivace.training.encode import ClipFolder, recordings_of, run_encode
+from vivace.world import Scene, count_lines, voice_references
 
 
 def test_latents_are_those_of_the_codecs_and_rows_stay(clips, codecs, latents):
@@ -103,3 +104,23 @@ def test_sound_alone_is_the_same_sound_and_has_no_pictures(codecs, tmp_path):
         assert sound.rows[index] == without | dict.fromkeys(("latent_frames", "latent_height", "latent_width"), 0)
     with pytest.raises(ValidationError, match="sound_alone is for scenes"):
         encode_recipe(tmp_path, codecs, ClipFolder(folder=tmp_path), sound_alone=True)
+
+
+def test_pictures_alone_are_of_many_moments_and_have_no_sound(codecs, tmp_path):
+    size = [Size(height=32, width=32)]
+    source = SceneSource(clips=4, lengths=[{"seconds": 0.8}], sizes=size, kinds={"impacts": 1.0, "talk": 1.0})
+    for name, alone in (("whole", False), ("pictures", True)):
+        run_encode(encode_recipe(tmp_path / name, codecs, source, pictures_alone=alone), tmp_path)
+    whole, pictures = (ShardReader(tmp_path / name, "latents") for name in ("whole", "pictures"))
+    for index in range(4):
+        sample, row = pictures.get(index), pictures.rows[index]
+        assert set(sample) == {"video"}
+        assert sample["video"].shape[1] == row["latent_frames"] == row["frames"] == 1
+        assert row["scene"] == whole.rows[index]["scene"]
+        scene = Scene.from_json(row["scene"])
+        assert count_lines(scene) == len(voice_references(scene))
+    plans = plan_clips(SceneSource(clips=24, lengths=[{"seconds": 2.0}], sizes=size, kinds={"impacts": 1.0}))
+    same_as_first = [np.array_equal(render_picture(plan).video, render_clip(plan).video[:1]) for plan in plans]
+    assert sum(same_as_first) < 12
+    with pytest.raises(ValidationError, match="pictures_alone is for scenes"):
+        encode_recipe(tmp_path, codecs, ClipFolder(folder=tmp_path), pictures_alone=True)

@@ -132,6 +132,26 @@ def test_sound_alone_feeds_the_tasks_without_pictures_and_no_others(latents, cod
         JointObjective(JointRecipe.model_validate(data), tmp_path)
 
 
+def test_pictures_alone_feed_the_tasks_without_sound_and_no_others(latents, codecs, tmp_path):
+    source = SceneSource(clips=6, lengths=[{"seconds": 0.8}], sizes=[{"height": 32, "width": 32}])
+    run_encode(encode_recipe(tmp_path / "pictures", codecs, source, pictures_alone=True), tmp_path)
+    sources = [
+        {"folder": str(latents), "batch": 2, "tasks": ["t2av"]},
+        {"folder": str(tmp_path / "pictures"), "batch": 4, "tasks": ["t2i"]},
+    ]
+    tasks = [{"name": "t2av", "probability": 1.0}, {"name": "t2i", "probability": 1.0, "audio": "absent"}]
+    data = skipping(latents)
+    data["stages"][0] |= {"sources": sources, "tasks": tasks}
+    objective = JointObjective(JointRecipe.model_validate(data), tmp_path)
+    fed = {objective.prepare(step).task.name: set(objective.loss(step)) for step in range(6)}
+    assert fed == {"t2av": {"loss", "video", "audio"}, "t2i": {"loss", "video"}}
+    assert objective.validate(0)["t2i/video"] > 0
+    data["stages"][0]["sources"][1]["tasks"] = ["t2av"]
+    data["stages"][0]["sources"][0]["tasks"] = ["t2i", "t2av"]
+    with pytest.raises(VivaceError, match="are of pictures alone, and task 't2av'"):
+        JointObjective(JointRecipe.model_validate(data), tmp_path)
+
+
 def test_training_learns_a_small_set(latents, tmp_path):
     data = joint_data(latents, steps=60, sources=[{"folder": str(latents), "batch": 8}], dropout={"text": 0.0})
     data["optimizer"] = {"muon_rate": 5e-3, "adamw_rate": 5e-3}

@@ -41,7 +41,7 @@ class LatentBatch:
     """Samples of one shape.
 
     Args:
-        latents: video [B, C, t, h, w], or None where only sound was encoded, and audio [B, L, D], float32.
+        latents: video [B, C, t, h, w] and audio [B, L, D], float32; one is None where only the other was encoded.
         rows: what the index says about each sample.
         voices: speaker embeddings [spans, speaker_dim] of each sample, or None where the shards hold none.
         references: latents [R, C, h, w] of pictures of who is to be seen in each sample, best first, likewise.

@@ -12,11 +12,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from vivace.timeline import Timeline
-from vivace.world import Scene, render_audio, render_video, sample_scene, variety_audio, variety_video
+from vivace.world import Scene, pictures_at, render_audio, render_video, sample_scene, variety_audio, variety_video
 
 # Sound is rendered this many pictures past the clip's end, so that the audio codec's last token is encoded with the
 # context that it has everywhere else, and nothing is mirrored or cut at the edge.
 TAIL_FRAMES = 4
+
+MOMENT = 0x5711  # of a picture alone: keeps its draw apart from all that a scene's seed decides
 
 
 class Length(BaseModel):
@@ -85,7 +87,7 @@ class RenderedClip:
 
     Args:
         video: uint8 [T, H, W, 3]; of sound alone there are no pictures, and T is 0.
-        audio: int16 [2, N] at 16 kHz, reaching `TAIL_FRAMES` past the last picture.
+        audio: int16 [2, N] at 16 kHz, reaching `TAIL_FRAMES` past the last picture; of a picture alone N is 0.
         row: what the index says about it.
     """
 
@@ -139,6 +141,19 @@ def render_sound(plan: ClipPlan) -> RenderedClip:
     return _without_pictures(plan, _scene_of(plan))
 
 
+def render_picture(plan: ClipPlan) -> RenderedClip:
+    """One picture of a planned clip's scene, at a moment that its seed draws, as a clip of one frame without sound."""
+    whole, scene = Timeline.covering(plan.seconds, plan.fps), _scene_of(plan)
+    one = Timeline(1, whole.fps)
+    if scene is None:
+        video = variety_video(plan.seed, 1, plan.height, plan.width)
+    else:
+        moment = np.random.default_rng([plan.seed, MOMENT]).uniform(0, float(whole.seconds))
+        video = pictures_at(scene, np.array([moment]), plan.height, plan.width)
+    row = _row(plan, scene, one)
+    return RenderedClip(plan, video, np.zeros((2, 0), np.int16), row)
+
+
 def _scene_of(plan: ClipPlan) -> Scene | None:
     """What is drawn and heard; None of a clip that is no scene."""
     return None if plan.content == "variety" else plan.scene(float(Timeline.covering(plan.seconds, plan.fps).seconds))
@@ -147,12 +162,21 @@ def _scene_of(plan: ClipPlan) -> Scene | None:
 def _without_pictures(plan: ClipPlan, scene: Scene | None) -> RenderedClip:
     timeline = Timeline.covering(plan.seconds, plan.fps)
     longer = Timeline(timeline.frames + TAIL_FRAMES, timeline.fps)
+    if scene is None:
+        audio = variety_audio(plan.seed, longer.samples, longer.sample_rate)
+    else:
+        audio = render_audio(scene, longer)
+    pictures = np.zeros((0, plan.height, plan.width, 3), np.uint8)
+    return RenderedClip(plan, pictures, to_int16(audio), _row(plan, scene, timeline))
+
+
+def _row(plan: ClipPlan, scene: Scene | None, timeline: Timeline) -> dict[str, Any]:
     row: dict[str, Any] = {
         "content": plan.content,
         "split": plan.split,
         "seed": plan.seed,
-        "kind": plan.kind or "",
-        "scene": "",
+        "kind": "variety" if scene is None else scene.kind,
+        "scene": "" if scene is None else scene.to_json(),
         "seconds": float(timeline.seconds),
         "fps": plan.fps,
         "frames": timeline.frames,
@@ -161,14 +185,7 @@ def _without_pictures(plan: ClipPlan, scene: Scene | None) -> RenderedClip:
         "samples": timeline.samples,
         "audio_tokens": timeline.audio_tokens,
     }
-    if scene is None:
-        audio = variety_audio(plan.seed, longer.samples, longer.sample_rate)
-        row["kind"] = "variety"
-    else:
-        audio = render_audio(scene, longer)
-        row |= {"kind": scene.kind, "scene": scene.to_json(), **plan.columns()}
-    pictures = np.zeros((0, plan.height, plan.width, 3), np.uint8)
-    return RenderedClip(plan, pictures, to_int16(audio), row)
+    return row if scene is None else row | plan.columns()
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:

@@ -20,11 +20,19 @@ from vivace.data.shards import MAX_BYTES, ShardHeader, ShardReader, ShardWriter
 from vivace.errors import VivaceError
 from vivace.models.codecs import encode_audio, encode_video
 from vivace.training.character_clips import CharacterSource, TakePlan, plan_takes
-from vivace.training.clips import ClipPlan, SceneSource, from_int16, plan_clips, render_clip, render_sound
+from vivace.training.clips import (
+    ClipPlan,
+    SceneSource,
+    from_int16,
+    plan_clips,
+    render_clip,
+    render_picture,
+    render_sound,
+)
 from vivace.training.codec_files import load_codecs, load_speaker_encoder
 from vivace.training.low_side import LowSide, low_latents
 from vivace.training.workers import available_workers, clip_progress, ordered_map
-from vivace.world import Scene, voice_references
+from vivace.world import Scene, count_lines, voice_references
 from vivace.world.speech import SPEECH_RATE
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -71,6 +79,11 @@ class EncodeRecipe(BaseModel):
         description="pictures are neither drawn nor encoded: for tasks without a picture, of which more clips can be "
         "had in the same time",
     )
+    pictures_alone: bool = Field(
+        default=False,
+        description="of each scene one picture, at a moment drawn, and no sound: for tasks without sound. What stays "
+        "over a clip, which is most of a picture, is so learned from many more scenes",
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
     batch: int = Field(default=4, gt=0, description="clips that one worker takes at a time")
@@ -81,6 +94,14 @@ class EncodeRecipe(BaseModel):
     def _sound_alone_has_no_pictures(self) -> EncodeRecipe:
         if self.sound_alone and (self.low is not None or not isinstance(self.source, SceneSource)):
             raise ValueError("sound_alone is for scenes of the world without low; change the source or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_alone_have_no_sound(self) -> EncodeRecipe:
+        if self.pictures_alone and (self.low is not None or self.sound_alone or type(self.source) is not SceneSource):
+            raise ValueError(
+                "pictures_alone is for scenes of the world without low and sound_alone; change them or leave it out"
+            )
         return self
 
 
@@ -98,7 +119,12 @@ class _Encoder:
     def clip(self, job: int | ClipPlan) -> tuple[str, dict[str, Any], np.ndarray, np.ndarray]:
         """Id, row, uint8 [T, H, W, 3], int16 [2, N]."""
         if isinstance(job, ClipPlan):
-            rendered = render_sound(job) if self.recipe.sound_alone else render_clip(job)
+            render = render_clip
+            if self.recipe.sound_alone:
+                render = render_sound
+            elif self.recipe.pictures_alone:
+                render = render_picture
+            rendered = render(job)
             return job.id, rendered.row, rendered.video, rendered.audio
         assert self.reader is not None
         tensors = self.reader.get(job)
@@ -123,9 +149,8 @@ class _Encoder:
                 row = {key: value for key, value in row.items() if key not in ("id", "shard")}
                 sizes = (0, 0, 0) if video is None else video.shape[2:]
                 grid = dict(zip(("latent_frames", "latent_height", "latent_width"), sizes, strict=True))
-                tensors = {"audio": audio[place].clone()}
-                if video is not None:
-                    tensors["video"] = video[place].clone()
+                sides = (("audio", audio), ("video", video))
+                tensors = {side: latents[place].clone() for side, latents in sides if latents is not None}
                 if self.speaker_encoder is not None:
                     tensors["speakers"] = self._speakers(row, clips[index][3])
                 job = jobs[index]
@@ -139,10 +164,13 @@ class _Encoder:
 
     def _speakers(self, row: dict[str, Any], audio: np.ndarray) -> Tensor:
         """A vector for each speech span, from other words of the same voice in a scene of the world, and from the span
-        itself in a curated clip, int16 [2, N]; zeros where it is too short to tell. [spans, dim] float32"""
+        itself in a curated clip, int16 [2, N]; zeros where it is too short to tell, and where nobody is heard.
+        [spans, dim] float32"""
         assert self.speaker_encoder is not None
         heard: list[Recording | None]
-        if row.get("scene"):
+        if self.recipe.pictures_alone:
+            heard = [None] * (count_lines(Scene.from_json(row["scene"])) if row["scene"] else 0)
+        elif row.get("scene"):
             references = voice_references(Scene.from_json(row["scene"]))
             heard = [recording(sound, SPEECH_RATE, f"Reference of {row['seed']}") for sound in references]
         else:
@@ -168,11 +196,13 @@ class _Encoder:
             latents = encode_video(self.vae, moved.float() / 127.5 - 1)
         return latents[:, :, 0].to(store).cpu().clone()
 
-    def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor | None, Tensor]:
-        """[B, T, H, W, 3], [B, 2, N] -> [B, C, t, h, w] or None of no pictures, [B, L, D]"""
+    def _latents(self, frames: np.ndarray, audio: np.ndarray, tokens: int) -> tuple[Tensor | None, Tensor | None]:
+        """[B, T, H, W, 3], [B, 2, N] -> [B, C, t, h, w], [B, L, D]; None of no pictures, and of no sound."""
         device, store = torch.device(self.recipe.device), DTYPES[self.recipe.store]
-        waveform = torch.from_numpy(from_int16(audio)).to(device)
-        sound = encode_audio(self.audio_vae, waveform, tokens).to(store).cpu()
+        sound = None
+        if audio.shape[2]:
+            waveform = torch.from_numpy(from_int16(audio)).to(device)
+            sound = encode_audio(self.audio_vae, waveform, tokens).to(store).cpu()
         if not frames.shape[1]:
             return None, sound
         pictures = torch.from_numpy(frames).to(device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
@@ -251,6 +281,7 @@ def run_encode(recipe: EncodeRecipe, run: Path) -> dict[str, float]:
             "store": recipe.store,
             **({} if recipe.low is None else {"low": recipe.low.model_dump(mode="json")}),
             **({"sound_alone": True} if recipe.sound_alone else {}),
+            **({"pictures_alone": True} if recipe.pictures_alone else {}),
         },
     )
     writer = ShardWriter(recipe.output, header, recipe.shard_bytes)

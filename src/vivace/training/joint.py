@@ -146,19 +146,22 @@ class JointRecipe(BaseModel):
         return self
 
 
-def check_pictures(stage: Stage) -> None:
+def check_sides(stage: Stage) -> None:
     """Raises:
-    VivaceError: a source of sound alone serves a task with a picture.
+    VivaceError: a source of sound alone serves a task with a picture, or one of pictures alone a task with sound.
     """
     for source in stage.sources:
-        if not ShardHeader.read(source.folder).metadata.get("sound_alone"):
-            continue
-        for task in stage.tasks:
-            if source.serves(task.name) and (task.video, task.audio) != ("absent", "generated"):
-                raise VivaceError(
-                    f"The latents in {str(source.folder)!r} are of sound alone, and task {task.name!r} of stage "
-                    f"{stage.name!r} needs pictures; give the source tasks whose video is absent."
-                )
+        metadata = ShardHeader.read(source.folder).metadata
+        for alone, made, needed, state in (
+            ("sound", ("absent", "generated"), "pictures", "video"),
+            ("pictures", ("generated", "absent"), "sound", "audio"),
+        ):
+            for task in stage.tasks:
+                if metadata.get(f"{alone}_alone") and source.serves(task.name) and (task.video, task.audio) != made:
+                    raise VivaceError(
+                        f"The latents in {str(source.folder)!r} are of {alone} alone, and task {task.name!r} of stage "
+                        f"{stage.name!r} needs {needed}; give the source tasks whose {state} is absent."
+                    )
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ class JointObjective:
         seed, steps = self.recipe.seed, stage.steps * accumulate if stage.sorted else 0
         names = [pick_task(stage.tasks, seed, first + step).name for step in range(steps)]
         feed = Feed(stage.sources, names, seed + number)
-        check_pictures(stage)
+        check_sides(stage)
         return feed
 
     def build_transformer(self) -> nn.Module:

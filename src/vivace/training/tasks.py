@@ -91,13 +91,12 @@ class Task(BaseModel):
         """How many positions of each present side are shown clean, from the beginning on.
 
         Args:
-            latents: video [B, C, T, H, W], which a task without it may lack, and audio [B, L, D].
+            latents: video [B, C, T, H, W] and audio [B, L, D]; a task without one of them may lack it.
             fps: pictures a second of the clips.
             rng: draws the length of a beginning: both sides' end at the same moment, as those of a clip do.
         """
-        assert latents.audio is not None
-        if latents.video is None:
-            return AV(audio=0)
+        if latents.video is None or latents.audio is None:
+            return latents.map(lambda _: 0)
         frames, tokens = latents.video.shape[2], latents.audio.shape[1]
         stride = Timeline.temporal_stride
         timeline = Timeline(frames=stride * (frames - 1) + 1, fps=as_rate(fps))

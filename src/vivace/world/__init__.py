@@ -7,9 +7,9 @@ explained (`truth`). Nothing that generates clips may import this package.
 from vivace.world.captions import caption, caption_with_attributes
 from vivace.world.palette import BALL_MATERIALS, COLOURS, FLOORS
 from vivace.world.phones import WORDS
-from vivace.world.picture import render_video
+from vivace.world.picture import pictures_at, render_video
 from vivace.world.prompts import HANDWRITTEN_PROMPTS
-from vivace.world.references import voice_references
+from vivace.world.references import count_lines, voice_references
 from vivace.world.sample import sample_scene
 from vivace.world.scene import (
     ALL_KINDS,
@@ -53,7 +53,9 @@ __all__ = [
     "Truth",
     "caption",
     "caption_with_attributes",
+    "count_lines",
     "is_unseen_combination",
+    "pictures_at",
     "render_audio",
     "render_video",
     "sample_scene",

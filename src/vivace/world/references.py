@@ -42,3 +42,10 @@ def voice_references(scene: Scene) -> list[np.ndarray]:
         level = float(rng.uniform(0.4, 1.2))
         references.append((sound * min(level, 0.95 / float(np.abs(sound).max()))).astype(np.float32))
     return references
+
+
+def count_lines(scene: Scene) -> int:
+    """How many lines are said in a scene, which is how many speech spans its captions have."""
+    if scene.shots:
+        return sum(count_lines(shot.scene) for shot in scene.shots)
+    return len(scene.talk.lines) if scene.talk else 0
