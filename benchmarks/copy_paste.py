@@ -1,7 +1,7 @@
 """How much of a reference is copied beside who is to be seen: the same held-out clips by one or more models.
 
     python -m benchmarks.copy_paste MODEL [MODEL ...] [--count 64] [--split val] [--seconds 2] [--size 128x128]
-        [--controls 3] [--preset NAME] [--batch 4] [--output FILE.json]
+        [--controls 3] [--preset NAME] [--batch 4] [--output FILE.json, beside which FILE.md is the table]
 
 Every model is an Alive folder that has learned to use references; a folder trained on references from other takes and
 one trained on changed pictures of the clip itself stand side by side. Prompts, references, controls and seeds are the
@@ -89,6 +89,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if options.output is not None:
         report = {model: {r.name: r.to_json() for r in results} for model, results in found.items()}
         options.output.write_text(json.dumps(report, indent=1) + "\n")
+        options.output.with_suffix(".md").write_text(table(found) + "\n")
     print(table(found))
     return 0
 

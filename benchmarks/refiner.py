@@ -2,6 +2,8 @@
 
     python benchmarks/refiner.py [--model nano-alive-refiner] [--clips 64] [--split test] [--output refiner.json]
 
+writes refiner.json, and beside it the table as refiner.md.
+
 Every scene is rendered small and at the refiner's scale. The small clip goes through the base model's video codec, as
 every generated clip has (--source render leaves that out), and is then enlarged by each method; the large render is the
 truth. "codec" is that truth after the video codec: no refiner can come nearer. Sync is judged by blind detectors on the
@@ -97,6 +99,20 @@ def summary(rows: list[dict[str, Any]], samples: dict[str, list[Sample]]) -> dic
     return {"n": len(rows), "seconds_per_clip": seconds, "pictures": table, "sync": sync}
 
 
+def markdown(found: dict[str, Any]) -> str:
+    """The table for a reader: a row for each method, then the small clips and the truth, of which sync is told."""
+    figures = list(found["pictures"][METHODS[0]])
+    lines = ["| pictures | " + " | ".join([*figures, *SYNC]) + " |", "|" + "---|" * (1 + len(figures) + len(SYNC))]
+    for name, sync in found["sync"].items():
+        own = found["pictures"].get(name, {})
+        each = [own.get(figure) for figure in figures]
+        cells = [f"{x['mean']:.3f} [{x['low']:.3f}, {x['high']:.3f}]" if x else "" for x in each]
+        cells += ["none" if sync.get(metric) is None else f"{sync[metric]:.3f}" for metric in SYNC]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    told = f"{found['n']} {found['split']} scenes, means with 95 % intervals; {found['seconds_per_clip']:.1f} s a clip."
+    return "\n".join([*lines, "", told, ""])
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="nano-alive-refiner")
@@ -121,6 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     if asked.output is not None:
         asked.output.parent.mkdir(parents=True, exist_ok=True)
         asked.output.write_text(text + "\n")
+        asked.output.with_suffix(".md").write_text(markdown(found))
     print(json.dumps(found, indent=1))
 
 

@@ -30,5 +30,7 @@ def test_models_stand_side_by_side_on_the_same_clips(tmp_path: Path, capsys: pyt
     assert one == other  # the same weights, prompts, references and seeds
     assert set(one) == {"copied_background", "copied_pose", "kept_identity"}
     assert all(figure["n"] + figure["n_undefined"] == 3 for figure in one.values())
-    lines = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr().out
+    assert (tmp_path / "t.md").read_text() == told
+    lines = told.splitlines()
     assert [str(folder) in line for folder, line in zip(folders, lines[2:], strict=True)] == [True, True]

@@ -36,9 +36,15 @@ def test_networks_have_nearly_the_same_number_of_parameters() -> None:
     assert all(abs(count / BUDGET - 1) <= 0.02 for count in counts)
 
 
-def test_a_size_that_cannot_be_met_is_told() -> None:
+def test_a_size_that_cannot_be_met_is_told_before_anything_is_trained(
+    latents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ValueError, match="another budget"):
         matched("towers", 300, 4, 128, 16)
+    # Of the last one alone there is no network of this size.
+    assert main(_words(latents, tmp_path / "runs", "--budget", "480000")) == 2
+    assert "no unified network" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @torch.no_grad()
@@ -94,8 +100,11 @@ def test_units_go_on_where_they_were_stopped_and_make_a_table(
         assert abs(row["parameters"] / BUDGET - 1) <= 0.02
         assert row["flops_per_step"] > 1e6
         assert row["seconds_per_step"] > 0
-        for mean, low, high in row["errors"].values():
+        for mean, low, high in (*row["errors"].values(), *row["worth"].values()):
             assert low <= mean <= high
+        errors = row["errors"]
+        told = errors["video alone"][0] - errors["video, sound given"][0]
+        assert row["worth"]["sound tells of pictures"][0] == pytest.approx(told)
     assert capsys.readouterr().out.count("\n") == 2 + len(rows)
     assert markdown(rows).startswith("| paradigm | seeds")
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.refiner import METHODS, SYNC, main
+from benchmarks.refiner import METHODS, SYNC, main, markdown
 from tests.tiny import tiny_refiner_pipeline
 
 
@@ -25,4 +25,8 @@ def test_every_method_is_measured_on_the_same_scenes(tmp_path: Path, capsys: pyt
     psnr = {method: told["pictures"][method]["psnr"]["mean"] for method in METHODS}
     assert psnr["refined"] < psnr["lanczos"]
     stored = json.loads((tmp_path / "out" / "figures.json").read_text())
+    table = (tmp_path / "out" / "figures.md").read_text()
+    assert table == markdown(stored)
+    assert [line.split(" | ")[0][2:] for line in table.splitlines()[2:-2]] == [*METHODS, "small", "truth"]
+    assert f"{psnr['lanczos']:.3f} [" in table
     assert [row["id"] for row in stored["rows"]] == ["seen-0000", "unseen-0000"]

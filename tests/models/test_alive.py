@@ -133,6 +133,27 @@ def test_each_side_hears_the_other_and_its_timestep() -> None:
     assert not torch.allclose(joint.video, clean_audio.video, atol=1e-3)
 
 
+def test_in_a_fusion_both_sides_read_each_other_as_they_were_before() -> None:
+    model, x = tiny(), latents()
+    fusion, seen = model.exchange.fusions[0], {}
+    for name in ("hear", "see"):
+        fusion.get_submodule(name).register_forward_hook(
+            lambda _, given, found, name=name: seen.update({name: (*given[:2], found)})
+        )
+    fusion.register_forward_hook(lambda _, given, found: seen.update(before=given, after=found))
+    model(x, both(TIMES), context(model))
+    video, audio, _, times, now = seen["before"]
+    assert seen["hear"][:2] == (video, audio)  # the very same tensors
+    assert seen["see"][:2] == (audio, video)
+    adjusted = (
+        fusion.adjust_video(video, seen["hear"][2], times[0], now.audio),
+        fusion.adjust_audio(audio, seen["see"][2], times[1], now.video),
+    )
+    for after, wanted, before in zip(seen["after"], adjusted, (video, audio), strict=True):
+        assert torch.equal(after, wanted)
+        assert not torch.allclose(after, before, atol=1e-3)
+
+
 def test_sound_is_finished_before_the_single_stream_blocks() -> None:
     model, x = tiny(), latents()
     text = context(model)

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.nano.conftest import Shipped
 
+import vivace as vivace_package
 from vivace.media import read_clip
 from vivace.pipelines.folder import shipped_models
 from vivace.timeline import Timeline
@@ -45,6 +47,15 @@ def test_it_is_small_and_carries_the_record_of_its_training(
         assert "seed" in recipe
         lines = (folder / "training" / part / "metrics.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] + 1 == recipe["loop"]["steps"]
+
+
+def test_the_package_with_all_its_models_is_a_wheel_below_95_megabytes(tmp_path: Path) -> None:
+    package, wheel = Path(vivace_package.__file__).parent, tmp_path / "wheel.zip"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:  # as wheels are
+        for path in package.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                archive.write(path, path.relative_to(package))
+    assert wheel.stat().st_size < 95e6
 
 
 @pytest.mark.parametrize("name", ["nano-nava", "nano-alive"])

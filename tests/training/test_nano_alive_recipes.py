@@ -1,4 +1,4 @@
-"""The chain of recipes that trains nano-alive, run in its order at toy size."""
+"""The chain of recipes that trains nano-alive, its references and its refiner, run in its order at toy size."""
 
 import itertools
 import tomllib
@@ -9,11 +9,16 @@ import pytest
 from tests.tiny import TINY_ALIVE, tiny_text_encoder
 
 from vivace.data.fingerprint import weights_hash
+from vivace.data.shards import ShardReader
+from vivace.media import Clip
 from vivace.pipelines.alive import AlivePipeline
+from vivace.pipelines.refiner import AliveRefinerPipeline
 from vivace.training.alive import PARTS, AliveObjective, AliveRecipe
+from vivace.training.encode import EncodeRecipe
 from vivace.training.recipe import RUNNERS, check_recipe, load_recipe, recipe_json
 
-FOLDER = Path(__file__).parents[2] / "recipes" / "nano-alive"
+RECIPES = Path(__file__).parents[2] / "recipes"
+FOLDER = RECIPES / "nano-alive"
 RUNS = ("1-video", "2-audio", "3-joint", "4-tuning")
 SMALL_ENCODER = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
 
@@ -33,9 +38,19 @@ def moved(value: Any, runs: Path, latents: Path, codecs: dict[str, Path]) -> Any
     return value
 
 
-def small(name: str, runs: Path, latents: Path, codecs: dict[str, Path]) -> Any:
+def small(name: str, runs: Path, latents: Path, codecs: dict[str, Path], folder: str = "nano-alive") -> Any:
     """A recipe with small networks, batches and steps; order, tasks, rates, dropout and noise levels are its own."""
-    data = moved(tomllib.loads((FOLDER / f"{name}.toml").read_text()), runs, latents, codecs)
+    data = moved(tomllib.loads((RECIPES / folder / f"{name}.toml").read_text()), runs, latents, codecs)
+    if data["unit"] == "encode":
+        data["source"] |= {"lengths": [{"seconds": 0.8}], "sizes": [{"height": 64, "width": 64}]}
+        data["source"] |= {"characters": 2, "takes": 2} if "characters" in data["source"] else {"clips": 3}
+        data |= {"workers": 1, "precision": "fp32"}
+        data.pop("speaker_encoder", None)  # the small latents beside it have no voices either
+        if "low" in data:
+            data["low"] |= {"factor": 2.0}
+    if data["unit"] == "alive-refiner":
+        data["transformer"] |= {"num_single_layers": 1}
+        data["sources"][0]["batch"] = 2
     if data["unit"] == "alive":
         sizes = {"text_len": 256, "learned_positions": [32, 8, 8], "audio_positions": 128}
         data["transformer"] |= {**TINY_ALIVE, **sizes}
@@ -44,44 +59,84 @@ def small(name: str, runs: Path, latents: Path, codecs: dict[str, Path]) -> Any:
             stage["steps"] = 2
             for source in stage["sources"]:
                 source["batch"] = 2
-        steps = 2 * len(data["stages"])
+    if "loop" in data:
+        steps = 2 * len(data.get("stages", [0]))
         data["loop"] |= {"steps": steps, "warmup_steps": 0, "decay_steps": 0, "threads": 1, "precision": "fp32"}
         data["validation"] |= {"clips": 2, "batch": 2}
     return check_recipe(data, name)
 
 
-def run(name: str, runs: Path, latents: Path, codecs: dict[str, Path]) -> Any:
-    recipe, folder = small(name, runs, latents, codecs), runs / "runs" / "nano-alive" / name
+def run(name: str, runs: Path, latents: Path, codecs: dict[str, Path], of: str = "nano-alive") -> Any:
+    recipe, folder = small(name, runs, latents, codecs, of), runs / "runs" / of / name
     folder.mkdir(parents=True)
     figures = RUNNERS[type(recipe)](recipe, folder)
     (folder / "recipe.json").write_text(recipe_json(recipe))
     return figures
 
 
+@pytest.fixture(scope="module")
+def chain(latents: Path, codecs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the recipes of nano-alive were run in their order."""
+    runs = tmp_path_factory.mktemp("chain")
+    tiny_text_encoder().save_pretrained(runs / "src" / "vivace" / "nano" / "nano-nava" / "text_encoder")
+    for name in (*RUNS, "5-export"):
+        run(name, runs, latents, codecs)
+    return runs
+
+
 def test_the_recipes_run_in_their_order_and_end_in_a_model_that_makes_clips(
-    latents: Path, codecs: dict[str, Path], tmp_path: Path
+    chain: Path, latents: Path, codecs: dict[str, Path], tmp_path: Path
 ) -> None:
-    tiny_text_encoder().save_pretrained(tmp_path / "src" / "vivace" / "nano" / "nano-nava" / "text_encoder")
     parts = [*PARTS, "text_encoder"]
     hashes: list[dict[str, str]] = []
     for name in RUNS:
-        run(name, tmp_path, latents, codecs)
         # A run that starts from this one has its weights.
-        data = small(name, tmp_path, latents, codecs).model_dump()
-        data |= {"start_from": tmp_path / "runs" / "nano-alive" / name, "start_text_encoder_from": None}
+        data = small(name, chain, latents, codecs).model_dump()
+        data |= {"start_from": chain / "runs" / "nano-alive" / name, "start_text_encoder_from": None}
         taken = AliveObjective(AliveRecipe.model_validate(data), tmp_path / "taken")
         modules = {part: getattr(taken.transformer, part) for part in PARTS} | {"text_encoder": taken.text_encoder}
         hashes.append({part: weights_hash(module) for part, module in modules.items()})
     changed = [{part for part in parts if after[part] != before[part]} for before, after in itertools.pairwise(hashes)]
     assert changed == [{"audio"}, set(PARTS), set(PARTS)]  # the video tower and the text encoder learn first
-    run("5-export", tmp_path, latents, codecs)
-    folder = tmp_path / "src" / "vivace" / "nano" / "nano-alive"
+    folder = chain / "src" / "vivace" / "nano" / "nano-alive"
     assert sorted(path.name for path in (folder / "training").iterdir()) == ["audio", "joint", "together", "video"]
     pipeline = AlivePipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
     for preset in pipeline.abilities.presets:
         made = pipeline("a red ball", seed=1, preset=preset, num_inference_steps=1, seconds=0.5, width=96, height=96)
         assert made.frames.shape[2:] == (96, 96, 3)
+
+
+def test_what_follows_runs_too_and_a_refiner_fits_the_model_with_and_without_references(
+    chain: Path, latents: Path, codecs: dict[str, Path]
+) -> None:
+    for name in ("1-encode-pairs", "1-encode-validation", "2-refiner", "3-export"):
+        run(name, chain, latents, codecs, of="nano-alive-refiner")
+    for name in ("1-encode-cross", "2-cross", "3-export-cross"):
+        run(name, chain, latents, codecs, of="nano-alive-references")
+    # Trained beside the model that knew no references; its base is now the one that does.
+    refiner = AliveRefinerPipeline.from_pretrained(chain / "src" / "vivace" / "nano" / "nano-alive-refiner")
+    assert refiner.base.abilities.most_references == 2
+    refiner.base.set_progress_bar_config(disable=True)
+    clip = {"seed": 1, "num_inference_steps": 1, "seconds": 0.5, "width": 96, "height": 96}
+    made = refiner.base("a red ball", **clip)
+    small_clip = Clip(made.frames[0], made.fps, made.audio[0].clip(-1, 1), made.audio_sample_rate)
+    large = refiner(small_clip, "a red ball", audio_latents=made.latents.audio, num_inference_steps=1, seed=1)
+    assert large.frames.shape[1:3] == (216, 216)
+    assert large.audio is small_clip.audio
+    shown = ShardReader(chain / "runs" / "nano-alive-references" / "latents-cross", "latents")
+    assert all("references" in shown.get(number) for number in range(len(shown.ids)))
+
+
+def test_latents_that_are_mixed_are_made_with_the_same_codecs() -> None:
+    recipes = [load_recipe(path) for path in sorted(RECIPES.glob("nano-*/*.toml"))]
+    made = {x.output: (x.vae, x.audio_vae, x.speaker_encoder) for x in recipes if isinstance(x, EncodeRecipe)}
+    trained = [x for x in recipes if isinstance(x, AliveRecipe)]
+    assert len(trained) == len(RUNS) + 2
+    for recipe in trained:
+        folders = {source.folder for stage in recipe.stages for source in stage.sources}
+        # A folder with voices and one without are not mixed either.
+        assert len({made[folder] for folder in folders | {recipe.validation.latents}}) == 1
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -26,7 +26,7 @@ from vivace.errors import VivaceError
 from vivace.models.alive import AliveTransformer
 from vivace.models.refiner import AliveRefinerTransformer, RefinerContext, heard_by
 from vivace.pair import AV
-from vivace.sampling.degradation import DEGRADATION, TRAINED, degraded
+from vivace.sampling.degradation import TRAINED, degraded
 from vivace.sampling.flow import Times, add_noise, velocity_target
 from vivace.timeline import Timeline, as_rate
 from vivace.training.alive import ADAMW_NAMES
@@ -254,7 +254,8 @@ class RefinerObjective:
                 assert noise is not None
                 sigmas = torch.full((count,), level)
                 times = Times(sigmas, sigmas * 1000, torch.ones_like(sigmas))
-                source = degraded(batch.low, noise, torch.full((count,), DEGRADATION))
+                # In the middle of what training shows, as in sampling.
+                source = degraded(batch.low, noise, torch.full((count,), sum(self.recipe.degradation) / 2))
                 errors = self._errors(batch, source, times, context, exchange=True).tolist()
                 for key in ("video", f"video@{level}"):
                     sums.setdefault(key, []).extend(errors)
