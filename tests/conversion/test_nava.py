@@ -313,6 +313,12 @@ def test_a_full_disk_is_noticed_before_it_is_full(
     with pytest.raises(VivaceError, match=r"needs 0.1 GB and its disk has 0.0 GB"):
         convert(release, tmp_path / "nava")
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    convert(release, tmp_path / "nava")
+    monkeypatch.setattr(folder_module.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))  # type: ignore[attr-defined]
+    with pytest.raises(VivaceError, match=r"needs 0.1 GB and its disk has 0.0 GB"):
+        restore_nava(tmp_path / "nava", tmp_path / "back.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["nava"]
 
 
 def test_a_disk_that_fills_up_leaves_finished_files_alone_and_the_command_goes_on(

@@ -1,17 +1,26 @@
 """`vivace plan` on official files, and the licences that a conversion records."""
 
 import json
+import math
+import os
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.conversion.conftest import Release
 
 from vivace.cli.main import main
 from vivace.cli.plan import licences_in
 from vivace.conversion.nava import convert_nava
 from vivace.conversion.origins import ORIGINS
+from vivace.models.nava import NavaTransformer
+from vivace.models.nava_names import official_names
+from vivace.models.nava_sizes import PUBLISHED
+from vivace.pipelines import planning
+from vivace.pipelines.memory import Peaks
 
 Capture = pytest.CaptureFixture[str]
 SMALL = ("--size", "64x64", "--seconds", "0.5")
@@ -41,20 +50,72 @@ def test_whole_official_files_are_planned_as_the_folder_that_they_make(
     assert set(tmp_path.iterdir()) == {tmp_path / "nava"}
 
 
-def test_what_is_missing_is_listed_with_its_licence(release: Release, tmp_path: Path, capsys: Capture) -> None:
-    shutil.copyfile(release.weights, tmp_path / "NAVA.safetensors")
-    shutil.copytree(release.parts["vae"], tmp_path / "elsewhere" / "vae")
-    words = ("--model", str(tmp_path), "--wan", str(tmp_path / "elsewhere"))
-    code, found = planned(capsys, *words)
+def published_weights(place: Path) -> Path:
+    """NAVA's file with every name and shape of the release; its values are a hole that takes no disk."""
+    with torch.device("meta"):
+        model = NavaTransformer(**PUBLISHED["6b"])
+    header: dict[str, Any] = {}
+    end = 0
+    for ours, official in official_names(model.config).items():
+        shape = list(model.state_dict()[ours].shape)
+        start, end = end, end + 2 * math.prod(shape)
+        header[official] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    path = place / "NAVA.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    os.truncate(path, 8 + len(text) + end)
+    return path
+
+
+def test_the_release_is_planned_before_it_is_here(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(planning, "memory_here", lambda device: Peaks(0, 10**12))
+    code, nothing = planned(capsys, "--model", "nava")
     assert code == 0
-    assert set(found["official"]) == {"transformer", "vae"}
-    assert set(found["missing"]) == {"text_encoder", "tokenizer", "audio_vae", "vocoder"}
-    assert found["download"] > 10**10
-    assert "community licence" in found["licences"]["audio_vae"]
-    assert main(["plan", *words]) == 0
+    assert nothing["official"] == {}
+    assert set(nothing["missing"]) == set(nothing["licences"]) == set(ORIGINS)
+    assert nothing["bytes"] == 0
+    assert 3.9e10 < nothing["download"] < 4e10
+    assert 2.6e10 < nothing["converted"] < 2.8e10  # 12.6 of the transformer in bf16, 11.4 of the text encoder, 2.8
+    assert nothing["plan"]["strategy"] == "resident"
+    assert nothing["peak"]["host"] > 4 * 12e9  # all of it computes in float32 on a CPU
+    assert "community licence" in nothing["licences"]["audio_vae"]
+    assert planned(capsys, "--model", "nava", "--dtype", "fp32")[1]["converted"] > 2 * nothing["converted"] - 4e9
+    # What is there takes the place of what is expected, and says the same.
+    path = published_weights(tmp_path)
+    code, partly = planned(capsys, "--model", str(path))
+    assert code == 0
+    assert set(partly["official"]) == {"transformer"}
+    assert set(partly["missing"]) == set(ORIGINS) - {"transformer"}
+    assert all(partly[name] == nothing[name] for name in ("converted", "plan", "peak", "smallest"))
+    assert main(["plan", "--model", str(path), *SMALL]) == 0
     shown = capsys.readouterr().out
     assert "missing, about: audio_vae of LTX-2.3" in shown
     assert "Licence (vocoder): LTX-2 community licence" in shown
+    assert "Expected peak" in shown
+
+
+def test_a_release_that_does_not_fit_is_refused_before_it_is_here(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked, forecast = [], planning.forecast
+    monkeypatch.setattr(planning, "forecast", lambda *words: asked.append(words) or forecast(*words))
+    code, found = planned(capsys, "--model", "nava", "--memory", "8GB")
+    assert code == 2
+    assert found["plan"] is None
+    assert "needs at least" in found["problem"]
+    assert "for the weights: use a smaller model" in found["problem"]
+    assert len(asked) == 1  # no shorter clip is looked for where the weights alone are too large
+    # A folder of that name is the folder, and a part that is named is looked at.
+    (tmp_path / "nava").mkdir()
+    assert main(["plan", "--model", "nava"]) == 2
+    assert "neither a model folder nor" in capsys.readouterr().err
+    (tmp_path / "nava").rmdir()
+    assert main(["plan", "--model", "nava", "--wan", "nowhere"]) == 2
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_damaged_and_foreign_files_are_refused(release: Release, tmp_path: Path, capsys: Capture) -> None:

@@ -117,6 +117,18 @@ def test_shipped_forward_cases_pass_in_bfloat16():
         assert 1e-4 < result.rel_l2 < 0.02  # really computed in bfloat16
 
 
+def test_a_small_output_is_held_to_the_bound_by_itself(tmp_path):
+    folder = copied(tmp_path, "t2av.safetensors", "weights_A.safetensors")
+    case = load_file(folder / "t2av.safetensors")
+    sound = case["bf16ac.out.audio.0"]
+    sound[:2] += 0.03 * sound.norm() / sound[:2].numel() ** 0.5  # 3 % of the sound, less than 2 % of both sides
+    with_metadata(folder / "t2av.safetensors", case)
+    [result] = verify_folder(folder, dtype="bf16")
+    assert not result.passed
+    assert 0.025 < result.rel_l2 < 0.04
+    assert result.reason.endswith("worst bf16ac.out.audio.0")
+
+
 def test_intermediate_values_are_compared_too(tmp_path):
     folder = copied(tmp_path, "t2av.safetensors", "weights_A.safetensors")
     [result] = verify_folder(folder)

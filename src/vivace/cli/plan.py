@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from vivace.pipelines.memory import Strategy
     from vivace.pipelines.planning import Forecast
 
+RELEASE = "nava"  # the released model, before its files are here
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "*/LICENSE*", "*/LICENCE*")
 
 
 def plan(
     prompt: Annotated[str, typer.Argument(help="As for generate; only its speech matters here.")] = "a clip",
     model: Annotated[
-        str, typer.Option(help="A shipped model, a model folder, a hub repository, or NAVA's official files.")
+        str,
+        typer.Option(help="A shipped model, a model folder, a hub repository, NAVA's official files, or nava without."),
     ] = DEFAULT_MODEL,
     seconds: Annotated[float | None, typer.Option(help="Length of the clip.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Pixels, such as 128x128.")] = None,
@@ -51,7 +53,8 @@ def plan(
 
     No weight is read and nothing is downloaded. Exits with 2 when the clip does not fit.
 
-    Of a hub repository and of NAVA's official files it says what there is, what is missing, and under which licences.
+    Of a hub repository and of NAVA's official files it says what there is, what is missing, and under which licences;
+    --model nava plans with NAVA as it is published, before any file of it is here.
 
     Example: vivace plan --size 256x256 --seconds 8 --memory 4GB
     """
@@ -94,8 +97,8 @@ def _summary(
 
     name, place = request.model, Path(request.model)
     unconverted = name not in shipped_models() and place.exists() and not (place / INDEX).is_file()
-    if unconverted:
-        paths = official_parts(place, official["wan"], official["ltx"])
+    if unconverted or (name == RELEASE and not place.exists()):
+        paths = official_parts(place if unconverted else None, official["wan"], official["ltx"])
         return official_summary(request, paths, dtype, official["config"], memory)
     if any(official.values()):
         raise VivaceError("--wan, --ltx and --config describe official files; name those with --model.")
@@ -161,8 +164,6 @@ def as_text(summary: dict[str, Any]) -> str:
         return hub_text(summary)
     if "official" in summary:
         lines = official_text(summary)
-        if summary["missing"]:
-            return "\n".join(lines)
     else:
         lines = [f"{summary['model']}: {gigabytes(summary['bytes'])} on disk, nothing to download"]
         for name, part in summary["parts"].items():

@@ -71,24 +71,25 @@ def hub_text(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def official_parts(place: Path, wan: Path | None, ltx: Path | None) -> dict[str, Path]:
+def official_parts(place: Path | None, wan: Path | None, ltx: Path | None) -> dict[str, Path]:
     """Official files by their parts, as far as they are there: in a folder with NAVA's own, or where they are named.
+
+    Args:
+        place: NAVA's file or folder; None before it is there.
 
     Raises:
         VivaceError: nothing of NAVA's at `place`.
     """
     from vivace.conversion.origins import LTX, WAN, WEIGHTS, official_weights, parts_at
 
+    named = parts_at(wan, WAN) | parts_at(ltx, LTX)
+    if place is None:
+        return named
     weights = official_weights(place)
     if weights is None:
         raise VivaceError(f"{str(place)!r} is neither a model folder nor a folder with {WEIGHTS}; check the path.")
     beside = place if place.is_dir() else place.parent
-    return {
-        "transformer": weights,
-        **parts_at(beside, WAN | LTX),
-        **parts_at(wan, WAN),
-        **parts_at(ltx, LTX),
-    }
+    return {"transformer": weights, **parts_at(beside, WAN | LTX), **named}
 
 
 def official_summary(
@@ -96,14 +97,15 @@ def official_summary(
 ) -> dict[str, Any]:
     """What official files hold, what is missing, what converting makes of them, and the memory that it will take.
 
+    What is missing is taken to be as it is published.
+
     Raises:
         VivaceError: files that are damaged or another model's, or a request that no such model takes.
     """
-    from vivace.conversion.nava import find_parts
+    from vivace.conversion.expected import parts_ahead
     from vivace.conversion.origins import ORIGINS, bytes_at, licences_of
-    from vivace.conversion.parts import check_dtype
 
-    check_dtype(dtype)
+    made = parts_ahead(paths, dtype, config)
     missing = {
         name: {"repository": origin.repository, "names": list(origin.names), "bytes": origin.stored}
         for name, origin in ORIGINS.items()
@@ -112,21 +114,15 @@ def official_summary(
     there = {name: {"path": str(path), "bytes": bytes_at(path)} for name, path in paths.items()}
     licences = licences_of(paths) | {name: ORIGINS[name].licence for name in missing}
     summary: dict[str, Any] = {
-        "model": str(paths["transformer"]),
+        "model": str(paths.get("transformer", request.model)),
         "official": there,
         "missing": missing,
         # A file that holds several parts is there once.
         "bytes": sum(bytes_at(path) for path in set(paths.values())),
         "download": sum(entry["bytes"] for entry in missing.values()),
         "licences": {name: licences[name] for name in ORIGINS},
-        "plan": None,
-        "problem": None,
+        "converted": sum(part.tensors.size(name) for part in made if part.tensors for name in part.tensors.names),
     }
-    if missing:
-        return summary
-    others = {name: path for name, path in paths.items() if name != "transformer"}
-    made = find_parts(paths["transformer"], others, dtype, config)
-    summary["converted"] = sum(part.tensors.size(name) for part in made if part.tensors for name in part.tensors.names)
     return summary | _memory(made, request, memory)
 
 
@@ -167,7 +163,6 @@ def official_text(summary: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {name:16} {gigabytes(entry['bytes']):>10}  missing, about: {where}")
     lines += [f"Licence ({name}): {licence}" for name, licence in summary["licences"].items()]
     if summary["missing"]:
-        lines.append(f"Still to be downloaded: about {gigabytes(summary['download'])}.")
-    else:
-        lines.append(f"The model folder will take {gigabytes(summary['converted'])}.")
+        lines.append(f"Still to be downloaded: about {gigabytes(summary['download'])}; planned with as published.")
+    lines.append(f"The model folder will take {gigabytes(summary['converted'])}.")
     return lines

@@ -58,6 +58,20 @@ def shards_of(part: Part, limit: int) -> list[Shard]:
     return [Shard(f"{part.name}/{file}", part, part.tensors, names) for file, names in zip(files, groups, strict=True)]
 
 
+def check_disk(output: Path, size: int) -> None:
+    """Raises VivaceError when the disk of `output` cannot hold `size` bytes of weights."""
+    needed = size + _MARGIN
+    parent = output.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise VivaceError(
+            f"Output {str(output)!r} needs {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB free; "
+            "free some space, choose another disk or a narrower dtype."
+        )
+
+
 class GrowingFolder:
     """The folder under its temporary name.
 
@@ -97,16 +111,7 @@ class GrowingFolder:
 
     def check_space(self, shards: Sequence[Shard]) -> None:
         """Raises VivaceError when the disk cannot hold what is still to be written."""
-        needed = sum(shard.size for shard in shards if shard.path not in self.files) + _MARGIN
-        parent = self.output.absolute().parent
-        while not parent.exists():
-            parent = parent.parent
-        free = shutil.disk_usage(parent).free
-        if free < needed:
-            raise VivaceError(
-                f"Output {str(self.output)!r} needs {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB free; "
-                "free some space, choose another disk or a narrower dtype."
-            )
+        check_disk(self.output, sum(shard.size for shard in shards if shard.path not in self.files))
 
     def write(self, shards: Sequence[Shard], progress: Progress | None = None) -> None:
         """Write the shards that are not there yet.

@@ -10,7 +10,7 @@ from typing import Any
 from diffusers import UniPCMultistepScheduler
 from diffusers import __version__ as diffusers_version
 
-from vivace.conversion.folder import GrowingFolder, shards_of
+from vivace.conversion.folder import GrowingFolder, check_disk, shards_of
 from vivace.conversion.origins import licences_of
 from vivace.conversion.parts import (
     DTYPES,
@@ -109,17 +109,22 @@ def find_parts(weights: Path, parts: Mapping[str, Path], dtype: str, config: Pat
     Raises:
         VivaceError: a part is missing or does not fit.
     """
-    makers: dict[str, Callable[[Path], Part]] = {
+    makers = part_makers(dtype)
+    missing = [name for name in makers if name not in parts]
+    if missing:
+        raise VivaceError(f"A NAVA folder also needs its {', '.join(missing)}; name where each is.")
+    return [transformer_part(weights, dtype, config), *(make(parts[name]) for name, make in makers.items())]
+
+
+def part_makers(dtype: str) -> dict[str, Callable[[Path], Part]]:
+    """What reads and checks each part but the transformer."""
+    return {
         "vae": vae_part,
         "text_encoder": lambda path: text_encoder_part(path, dtype),
         "tokenizer": tokenizer_part,
         "audio_vae": audio_vae_part,
         "vocoder": vocoder_part,
     }
-    missing = [name for name in makers if name not in parts]
-    if missing:
-        raise VivaceError(f"A NAVA folder also needs its {', '.join(missing)}; name where each is.")
-    return [transformer_part(weights, dtype, config), *(make(parts[name]) for name, make in makers.items())]
 
 
 def scheduler() -> Any:
@@ -192,7 +197,7 @@ def restore_nava(
         dtype: fp32, bf16 or None, which keeps the stored types and so every bit.
 
     Raises:
-        VivaceError: no transformer there, or one that the public program does not know.
+        VivaceError: no transformer there, one that the public program does not know, or a disk without room.
     """
     if dtype is not None:
         check_dtype(dtype)
@@ -215,6 +220,7 @@ def restore_nava(
     dtypes = kept if dtype is None else dict.fromkeys(names, DTYPES[dtype])
     tensors = Tensors(source, names, dtypes)
     total = sum(tensors.size(name) for name in names)
+    check_disk(output, total)
     with replacing(output) as temporary:
         written = write_safetensors(temporary, tensors, list(names), _counted(progress, total))
     return Converted(output, {output.name: written}, _parameters(tensors))

@@ -88,11 +88,12 @@ def transformer_part(weights: Path, dtype: str, config: Path | None = None) -> P
     if any(name.startswith(PREFIX) for name in source.tensors):
         theirs = {name: PREFIX + short for name, short in theirs.items()}
     tensors = matched(source, model, theirs, source.tensors, what)
-    wanted = {name: _transformer_dtype(name, tensors.shape(name), dtype) for name in theirs}
+    wanted = {name: transformer_dtype(name, tensors.shape(name), dtype) for name in theirs}
     return Part("transformer", "vivace", "NavaTransformer", config_of(model), Tensors(source, theirs, wanted))
 
 
-def _transformer_dtype(name: str, shape: tuple[int, ...], dtype: str) -> torch.dtype:
+def transformer_dtype(name: str, shape: tuple[int, ...], dtype: str) -> torch.dtype:
+    """The stored type of one of the transformer's tensors (our name) where `dtype` is asked for."""
     if dtype != "fp8_e4m3":
         return DTYPES[dtype]
     in_blocks = name.split(".")[0].endswith(("_blocks", "_contexts"))

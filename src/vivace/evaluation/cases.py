@@ -57,7 +57,7 @@ class CaseResult:
 
     Args:
         case: name of the case; kind: what was checked ("" when that could not be told).
-        max_abs_error, rel_l2: over everything compared; NaN when nothing was.
+        max_abs_error, rel_l2: of the worst of all tensors compared; NaN when nothing was.
         bound: what the error (absolute in fp32, relative L2 in bf16) must stay below.
         reason: what was worst, or why the case failed.
     """
@@ -102,16 +102,23 @@ class Comparison:
         )
 
     def result(self, case: str, kind: str, bound: float, *, relative: bool) -> CaseResult:
-        """The verdict: the largest absolute error, or the relative L2 error of all parts, against the bound."""
+        """The verdict: the largest absolute error, or the largest relative L2 error of a tensor, against the bound."""
         if not self.parts:
             return not_run(case, kind, bound, "the case holds no reference to compare with")
-        worst = max(self.parts, key=lambda name: self.parts[name][0])
-        largest = self.parts[worst][0]
-        wrong, size = (sum(part[i] for part in self.parts.values()) for i in (1, 2))
-        rel = math.sqrt(wrong / size) if size else math.copysign(math.inf, wrong) if wrong else 0.0
-        rel = math.inf if math.isnan(rel) else rel
-        passed = (rel if relative else largest) < bound
+        relatives = {name: _relative(wrong, size) for name, (_, wrong, size) in self.parts.items()}
+        errors = relatives if relative else {name: part[0] for name, part in self.parts.items()}
+        worst = max(errors, key=lambda name: errors[name])
+        largest, rel = max(part[0] for part in self.parts.values()), max(relatives.values())
+        passed = errors[worst] < bound
         reason = f"{len(self.parts)} compared, worst {worst}"
         if self.unknown:
             reason += f"; not compared: {', '.join(self.unknown)}"
         return CaseResult(case, kind, largest, rel, bound, passed, reason)
+
+
+def _relative(wrong: float, size: float) -> float:
+    """The relative L2 error from both squared sums; not a number counts as infinitely wrong."""
+    if not size:
+        return math.inf if wrong else 0.0
+    ratio = math.sqrt(wrong / size)
+    return math.inf if math.isnan(ratio) else ratio

@@ -172,8 +172,12 @@ def peaks_of(parts: Mapping[str, Part], needs: Needs, placement: Placement, item
     if placement.device == "cpu":
         # fp8 is cast after loading, which holds everything.
         return Peaks(0, int(max(tensors, every) * (1 + ROUNDING)) + LIBRARIES)
-    # Parts are read into host memory, all of them, before they are placed.
-    return Peaks(int(tensors * (1 + ROUNDING)) + CUDA_CONTEXT, every + LIBRARIES)
+    return Peaks(int(tensors * (1 + ROUNDING)) + CUDA_CONTEXT, weights_on_host(parts, itemsize))
+
+
+def weights_on_host(parts: Mapping[str, Part], itemsize: int) -> int:
+    """Bytes that reading the parts takes: all of them are in host memory before they are placed."""
+    return sum(part.values for part in parts.values()) * itemsize + LIBRARIES
 
 
 def placements(device: str) -> list[Placement]:

@@ -22,6 +22,7 @@ from vivace.pipelines.memory import (
     least,
     limited,
     memory_here,
+    weights_on_host,
 )
 from vivace.pipelines.nava import NavaPipeline
 from vivace.pipelines.parts import Part, parts_in, shallow
@@ -66,6 +67,7 @@ def skeleton(folder: Path, parts: Mapping[str, Part]) -> ClipPipeline:
 class Forecast:
     """What a request would need here. choice: None where no plan fits; smallest: the plan that needs the least.
 
+    weights: bytes of host memory that reading the parts takes, whatever is made with them.
     beside: what of it step cache, adapters and voices take, as `Needs` has it.
     """
 
@@ -73,6 +75,7 @@ class Forecast:
     smallest: Choice
     limit: Peaks
     device: str
+    weights: int
     beside: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -107,7 +110,8 @@ def forecast(
     if choice is None and strategy is None and device != "cpu" and size is None:
         needs["cpu"] = needs_of(parts, work, cpu=True, dtype=dtype)
         choice = choose(parts, needs, device, limit, dtype.itemsize)
-    return Forecast(choice, least(parts, needs, device, dtype.itemsize), limit, device, needs[device].beside)
+    smallest, weights = least(parts, needs, device, dtype.itemsize), weights_on_host(parts, dtype.itemsize)
+    return Forecast(choice, smallest, limit, device, weights, needs[device].beside)
 
 
 def device_here() -> str:
@@ -127,17 +131,18 @@ def refusal(found: Forecast, plan: ClipPlan, shorter: Callable[[float], Forecast
     needed, there = (peaks.host, found.limit.host) if found.device == "cpu" else (peaks.device, found.limit.device)
     if needed <= there:
         kind, needed, there = "host memory", peaks.host, found.limit.host
-    seconds = float(plan.timeline.seconds)
-    possible, impossible = 0.0, seconds
-    for _ in range(_PATIENCE):
+    too_heavy = found.weights > found.limit.host  # for any clip, so that none is searched for
+    possible, impossible = 0.0, float(plan.timeline.seconds)
+    for _ in range(0 if too_heavy else _PATIENCE):
         tried = round((possible + impossible) / 2, 1)
         result = shorter(tried) if 0 < tried < impossible else None
         if result is not None and result.choice is not None:
             possible = tried
         else:
             impossible = tried
-    # Weights alone are too large for any clip where not even the shortest fits.
     remedy = f"up to {possible:g} s are possible at this size" if possible else "use a smaller model or size"
+    if too_heavy:
+        remedy = f"{gigabytes(found.weights)} of it are for the weights: use a smaller model or another machine"
     return VivaceError(
         f"This clip needs at least {gigabytes(needed)} of {kind} and {gigabytes(there)} may be used; {remedy}."
     )
