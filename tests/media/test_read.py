@@ -1,6 +1,7 @@
 """Reading: exact seeking, windows, any rate and layout, and damage that is never passed over."""
 
 import tracemalloc
+import wave
 from fractions import Fraction
 
 import av
@@ -251,6 +252,15 @@ def test_sound_that_begins_later_is_preceded_by_silence(tmp_path):
     assert audio.shape == (2, 16000)
     loud = np.flatnonzero(np.abs(audio[0]) > 0.1)
     assert (loud[0], loud[-1]) == (8000, 11999)
+
+
+def test_a_sound_without_a_sample_is_told_to_be_empty(tmp_path):
+    with wave.open(str(tmp_path / "empty.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+    with pytest.raises(VivaceError, match="is empty; give one"):
+        read_audio(tmp_path / "empty.wav", 16000)
+    with pytest.raises(VivaceError, match="is empty; give one"):
+        read_clip(tmp_path / "empty.wav", seconds=1.0, pictures=False)
 
 
 def test_at_most_takes_a_shorter_file_whole_and_a_longer_one_in_part(clip_file, tmp_path):

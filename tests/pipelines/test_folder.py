@@ -24,6 +24,13 @@ def test_unknown_names_are_refused_without_a_network(name: str) -> None:
     assert ("--allow-download" in str(caught.value)) == (name == "someone/some-model")
 
 
+def test_a_file_of_weights_is_to_be_converted_first(tmp_path: Path) -> None:
+    weights = tmp_path / "NAVA.safetensors"
+    weights.touch()
+    with pytest.raises(VivaceError, match="is a file, and a model is a folder; `vivace convert nava`"):
+        find_model(str(weights))
+
+
 def test_shipped_models_are_whole() -> None:
     for folder in shipped_models().values():
         check_folder(folder, kinds=(*PIPELINES, *REFINERS))

@@ -58,7 +58,7 @@ def decode_sound(
         announced = round(((stream.duration + (stream.start_time or 0)) * stream.time_base - begin) * rate)
     shorter = up_to and not filled  # the sound may end before `length`, and nothing is filled in
     if not filled and announced is not None and announced < (1 if shorter else wanted or 1):
-        raise VivaceError(_too_short(path, announced / rate, (wanted or 1) / rate))
+        raise VivaceError(_too_short(path, begin, announced / rate, (wanted or 1) / rate))
 
     blocks: list[np.ndarray] = [np.zeros((min(stream.codec_context.layout.nb_channels, 2), 0), np.float32)]
     reached = 0  # samples from `begin` that `blocks` hold
@@ -84,7 +84,7 @@ def decode_sound(
             "could be read; give an intact copy."
         )
     if not filled and reached < (1 if shorter else wanted or 1):
-        raise VivaceError(_too_short(path, reached / rate, (wanted or 1) / rate))
+        raise VivaceError(_too_short(path, begin, reached / rate, (wanted or 1) / rate))
     # Codecs fill their last block with silence: the stream's length says where the sound really ends.
     audio = np.concatenate(blocks, axis=1)[:, : announced if announced is None else max(announced, 0)]
     if wanted is not None:
@@ -93,7 +93,9 @@ def decode_sound(
     return np.clip(audio, -1, 1), rate
 
 
-def _too_short(path: Path, seconds: float, asked: float) -> str:
+def _too_short(path: Path, begin: Fraction, seconds: float, asked: float) -> str:
+    if begin <= 0 and seconds <= 0:
+        return f"The sound in file {str(path)!r} is empty; give one that lasts a while."
     return (
         f"File {str(path)!r} has {max(seconds, 0):.3f} s of sound from there on, less than the "
         f"{asked:.3f} s asked for; ask for an earlier or shorter part."

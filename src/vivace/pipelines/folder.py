@@ -45,6 +45,10 @@ def find_model(name: str, *, allow_download: bool = False, kinds: Sequence[str] 
         folder = Path(name)
     elif _HUB_NAME.fullmatch(name) and allow_download:
         folder = _download(name)
+    elif _is_file(name):
+        raise VivaceError(
+            f"Model {name!r} is a file, and a model is a folder; `vivace convert nava` makes one of NAVA's files."
+        )
     else:
         known = ", ".join(shipped) or "none in this installation"
         hub = "; to fetch it from the Hugging Face hub add --allow-download" if _HUB_NAME.fullmatch(name) else ""
@@ -63,6 +67,13 @@ def is_folder(name: str) -> bool:
     """Whether a name is that of a folder here; names that the system cannot even look up are none."""
     try:
         return bool(name) and Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).is_file()
     except (OSError, ValueError):
         return False
 
