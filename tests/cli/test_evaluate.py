@@ -39,6 +39,24 @@ def test_world_benchmark_of_a_model_folder(
     assert "another run" in capsys.readouterr().err
 
 
+def test_seeds_give_several_clips_of_each_prompt(
+    long_reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    command = ["evaluate", "world", "--model", str(long_reader), "--output", str(tmp_path / "run"), "--seconds", "1"]
+    command += ["--no-hand", "--no-camera", "--no-more", "--no-compare-alignment", "--steps", "1", "--count", "2"]
+    assert main([*command, "--seeds", "2"]) == 0
+    assert "(n 2 x 2" in capsys.readouterr().out
+    rows = [json.loads(line) for line in (tmp_path / "run" / "items.jsonl").read_text().splitlines()]
+    made = {(row["id"], row["seed"]) for row in rows if row["condition"] == "model"}
+    assert made == {("seen-0000", 0), ("seen-0000~seed1", 1), ("unseen-0000", 0), ("unseen-0000~seed1", 1)}
+    assert sum(row["condition"] == "truth" for row in rows) == 2
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert "--seeds 2" in summary["command"]
+    assert main(["compare", str(tmp_path / "run"), f"{tmp_path / 'run'}@truth", "--output", str(tmp_path / "c")]) == 0
+    assert json.loads((tmp_path / "c" / "comparison.json").read_text())["prompts"] == 2
+
+
 def test_a_first_look_makes_few_clips_and_names_the_page_to_open(
     long_reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

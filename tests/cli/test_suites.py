@@ -62,6 +62,26 @@ def test_a_model_makes_what_is_missing(reader: Path, tmp_path: Path, capsys: pyt
     assert "--weights clap=PATH" in told
 
 
+def test_seeds_of_a_prompt_are_made_and_brought(
+    reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("text\nA storm\n")
+    data = ["evaluate", "javisbench", "--data", str(tmp_path / "list.csv"), "--seeds", "2", "--json"]
+    words = ["--model", str(reader), "--seconds", "1", "--steps", "1", "--output", str(tmp_path / "made")]
+    assert main([*data, *words]) == 0
+    line = last_line(capsys)
+    assert line["scores"]["picture_brightness"].items() >= {"n": 1, "seeds": 2, "clips": 2}.items()
+    clips = {path.stem: path for path in (tmp_path / "made" / "clips").iterdir()}
+    assert set(clips) == {"sample_0000", "sample_0000~seed1"}
+    assert clips["sample_0000"].read_bytes() != clips["sample_0000~seed1"].read_bytes()
+    brought = [*data, "--clips", str(tmp_path / "made" / "clips"), "--output", str(tmp_path / "brought")]
+    assert main(brought) == 0
+    assert last_line(capsys)["scores"] == line["scores"]
+    command = json.loads((tmp_path / "made" / "summary.json").read_text())["command"]
+    assert "--seeds 2" in command
+    assert main([*data, "--seeds", "0"]) == 2
+
+
 def test_speech_alone_is_made_for_seed_tts(reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data" / "en").mkdir(parents=True)
     (tmp_path / "data" / "en" / "meta.lst").write_text("one|two blue\n")
@@ -88,6 +108,29 @@ def test_clips_of_any_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "talk" / "a.json").write_text('{"said": ["abcd"], "heard": ["abce"]}')
     assert main([*command, "--transcripts", str(tmp_path / "talk"), "--json"]) == 0
     assert last_line(capsys)["scores"]["cp_cer"] == {"value": 0.25, "n": 1}
+
+
+def test_two_processes_share_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "abc":
+        write_clip(tmp_path / "clips" / f"{name}.mp4", a_clip())
+    command = ["evaluate", "clips", "--clips", str(tmp_path / "clips")]
+    assert main([*command, "--output", str(tmp_path / "whole")]) == 0
+    shared = [*command, "--output", str(tmp_path / "out")]
+    capsys.readouterr()
+    assert main([*shared, "--shard", "2/2"]) == 0
+    told = capsys.readouterr().out
+    assert "Shard 2/2 is done. Shard 1/2 has not begun; the last one writes" in told
+    assert main(shared) == 2
+    assert "Shard 1/2 has not begun in" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "summary.json").exists()
+    assert main([*shared, "--shard", "2/2", "--json"]) == 0
+    assert last_line(capsys)["waiting"] == {"1/2": "has not begun"}
+    assert main([*shared, "--shard", "1/2", "--json"]) == 0
+    assert last_line(capsys)["scores"]["sound_loudness"]["n"] == 3
+    one, two = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "out"))
+    assert two.pop("command") == one.pop("command").replace("whole", "out")  # whoever comes last: that of the whole
+    assert one == two
+    assert main(shared) == 0
 
 
 def test_a_folder_with_gaps_needs_leave(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +160,12 @@ def test_a_folder_with_gaps_needs_leave(tmp_path: Path, capsys: pytest.CaptureFi
         (["verse-bench", "--data", ".", "--protocol", "ours"], "no protocol"),
         (["seed-tts", "--data", "nowhere"], "cannot be read"),
         (["javisbench", "--data", "nowhere"], "no JavisBench list"),
+        (["alive-style", "--shard", "0/2"], "not I/N"),
+        (["alive-style", "--shard", "3/2"], "not I/N"),
+        (["alive-style", "--shard", "a/b"], "not I/N"),
+        (["alive-style", "--device", "gpu"], "device 'gpu' cannot be used"),
+        (["alive-style", "--device", "cuda:77"], "device 'cuda:77' cannot be used"),
+        (["world", "--device", "meta"], "device 'meta' cannot be used"),
     ],
 )
 def test_bad_requests_get_one_sentence(

@@ -47,6 +47,10 @@ def test_no_sample_counts_twice() -> None:
         one.update(Sample(id="1", seen=NOTHING))
     with pytest.raises(VivaceError, match="same metric"):
         one.merge(ItemMetric("other", measured))
+    other = metric()
+    other.weights = "0" * 64
+    with pytest.raises(VivaceError, match="version and weights"):
+        one.merge(other)
 
 
 def test_what_is_missing_is_undefined_with_its_reason() -> None:

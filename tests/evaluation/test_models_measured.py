@@ -36,6 +36,16 @@ def test_models_stand_beside_each_other_and_the_truth_with_their_commands(tmp_pa
     assert row.count(" n 12") == len(found.columns)
 
 
+def test_values_of_sets_of_other_sizes_are_named(tmp_path: Path) -> None:
+    runs = write_models_runs(tmp_path)
+    for run, n in zip(runs, (30, 40), strict=True):
+        summary = json.loads((run / "summary.json").read_text())
+        entry = summary["groups"]["all"]["model"]["av_event_f1_50ms"]
+        summary["groups"]["all"]["model"]["signal_kernel_sound"] = {**entry, "scope": "set", "n": n}
+        (run / "summary.json").write_text(json.dumps(summary))
+    assert "signal_kernel_sound: a value of a whole set depends on n" in models_markdown(measured_models(runs), "")
+
+
 def test_the_same_true_clips_are_one_column(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_run(tmp_path / name, {"truth": 0.01, "model": 0.05}, count=6)  # the truth drawn first, alike in both

@@ -122,6 +122,21 @@ def test_reports_and_comparisons_see_them(items: list[WorldItem], tmp_path: Path
     assert values["share"][row["id"]] == row["metrics"]["share"]["value"]
 
 
+def test_the_device_reaches_the_networks_and_is_told(items: list[WorldItem], tmp_path: Path) -> None:
+    class Network:
+        device = "cpu"
+
+        def to(self, device: str) -> None:
+            self.device = device
+
+    network = Network()
+    there = ItemMetric("there", lambda sample: [float(network.device == "cuda:1"), 1.0], requires=(), network=network)
+    published = Published([there, *metrics()], device="cuda:1")
+    summary = evaluate_world({"model": Quiet()}, items, tmp_path, RUN, clips=KeptClips(tmp_path), published=published)
+    assert summary["devices"] == {"there": ["cuda:1"]}
+    assert summary["groups"]["all"]["model"]["there"]["value"] == 1.0
+
+
 def test_words_that_should_be_said_are_a_reference(tmp_path: Path) -> None:
     items = group_items("val", ["talk-seen"], 2, seconds=1.0, height=64, width=64)
     said = ItemMetric("said", lambda sample: [float(len(sample.refs["said"].split())), 1.0], requires=("ref:said",))

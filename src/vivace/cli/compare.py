@@ -28,6 +28,7 @@ def compare(
     split: Annotated[str, typer.Option(help="Of models: val to choose settings with, test to report.")] = "val",
     count: Annotated[int, typer.Option(help="Of models: prompts of held-out scenes.")] = 32,
     seconds: Annotated[float, typer.Option(help="Of models: length of the clips.")] = 2.0,
+    seeds: Annotated[int, typer.Option(min=1, help="Of models: clips for each prompt, by several seeds.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line, and only that.")] = False,
 ) -> None:
     """Compare models or evaluation runs, prompt by prompt, with paired tests and Holm's correction, and side by side.
@@ -41,9 +42,9 @@ def compare(
     from vivace.evaluation.comparing import compare as compared
     from vivace.evaluation.comparing import read_subjects
     from vivace.evaluation.published_metric import labelled
-    from vivace.evaluation.report.comparison_report import write_comparison
+    from vivace.evaluation.report.comparison_report import of_other_sizes, write_comparison
 
-    made = _evaluated(runs, output / "runs", split, count, seconds, as_json)
+    made = _evaluated(runs, output / "runs", split, count, seconds, seeds, as_json)
     found = compared(read_subjects(made), group=group, metrics=metric or ())
     write_comparison(output, found)
     if as_json:
@@ -68,10 +69,14 @@ def compare(
             better,
         )
     console.print(shown)
+    if found.sizes:
+        console.print(of_other_sizes(found), soft_wrap=True)
     console.print(f"All of it: {output / 'comparison.html'}", soft_wrap=True)
 
 
-def _evaluated(subjects: Sequence[str], folder: Path, split: str, count: int, seconds: float, quiet: bool) -> list[str]:
+def _evaluated(
+    subjects: Sequence[str], folder: Path, split: str, count: int, seconds: float, seeds: int, quiet: bool
+) -> list[str]:
     """The subjects with results folders for models, whose benchmark is made where it is not there.
 
     Raises:
@@ -96,7 +101,7 @@ def _evaluated(subjects: Sequence[str], folder: Path, split: str, count: int, se
             )
         found.append(f"{run}@{condition}" if condition else str(run))
     for run, model in runs.items():
-        asked = WorldAsked(model, split, count, run, seconds, keep_clips=True, as_json=quiet)
+        asked = WorldAsked(model, split, count, run, seconds, seeds=seeds, keep_clips=True, as_json=quiet)
         evaluate_model(replace(asked, compare_alignment=False, hand=False, camera=False, more=False))
     return found
 

@@ -1,4 +1,4 @@
-"""Several processes, one for each device, that make one clip; started by torchrun."""
+"""Devices: several processes, one for each, that make one clip (started by torchrun); and the one that measures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from vivace.errors import VivaceError
 
+MEASURES_ON = "Where the networks of --weights measure: cpu, cuda, cuda:1, ..."
 _FORM = re.compile(r"([1-9]\d{0,3})(?:[xX×]([1-9]\d{0,3}))?")
 
 
@@ -82,3 +83,34 @@ def joined(devices: str | None) -> Iterator[Crew | None]:
     yield Crew(context, branches, rank)
     # Not after an error: the others may be waiting in the middle of something, and torchrun ends them.
     dist.destroy_process_group()
+
+
+def measuring_device(name: str) -> str:
+    """The name of a device that computes here; whoever asks for the CPU waits for no library.
+
+    Raises:
+        VivaceError: there is no such device.
+    """
+    if name == "cpu":
+        return name
+    from vivace.perception.published.placing import usable_device
+
+    return str(usable_device(name))
+
+
+@contextlib.contextmanager
+def memory_told() -> Iterator[None]:
+    """Say in one sentence that a GPU's memory ran out.
+
+    Raises:
+        VivaceError: it did.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        raise VivaceError(
+            "The GPU's memory ran out; make fewer clips at a time (--batch), name the weights of fewer networks at a "
+            "time, or measure with --device cpu."
+        ) from error

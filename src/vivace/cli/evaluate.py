@@ -124,4 +124,6 @@ def _print_tables(groups: dict[str, dict[str, dict[str, Any]]], folder: Path) ->
 
 
 def _cell(score: dict[str, Any] | None) -> str:
-    return "-" if score is None or score["value"] is None else f"{score['value']:.3f} (n {score['n']})"
+    from vivace.evaluation.seeds import told_n
+
+    return "-" if score is None or score["value"] is None else f"{score['value']:.3f} (n {told_n(score)})"

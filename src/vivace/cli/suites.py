@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vivace.cli.bars import bars
+from vivace.cli.devices import MEASURES_ON, measuring_device, memory_told
 from vivace.cli.option_sets import takes, words_of
 from vivace.cli.options import DEFAULT_MODEL, parse_guides
 from vivace.errors import VivaceError
@@ -19,6 +20,7 @@ from vivace.errors import VivaceError
 if TYPE_CHECKING:
     from vivace.evaluation.published import Skipped
     from vivace.evaluation.suites.making import MakeClips, ModelRun
+    from vivace.evaluation.suites.shards import Shard
     from vivace.evaluation.suites.suite import Suite, SuiteItem
     from vivace.media import Clip
     from vivace.pipelines.clip_pipeline import ClipPipeline
@@ -49,6 +51,11 @@ class ClipsAsked:
     no_floor: Annotated[
         bool, typer.Option("--no-floor", help="Measure swapped sound without weights only; networks leave it out.")
     ] = False
+    device: Annotated[str, typer.Option(help=MEASURES_ON)] = "cpu"
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="One of N processes that share the run and the results folder: the I-th."),
+    ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line at the end.")] = False
 
 
@@ -69,6 +76,9 @@ class SuiteAsked(ClipsAsked):
     steps: Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")] = None
     preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None
     guide: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")] = None
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Clips for each prompt, by its seed and the next ones; they count as one prompt.")
+    ] = 1
     batch: Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")] = 4
 
 
@@ -138,13 +148,13 @@ def clips(
 
 
 def _command(name: str, options: ClipsAsked, **own: Path | str | None) -> str:
-    """The command that makes a run.
+    """The command that makes a run; shards of it make the same.
 
     Args:
         own: the suite's own options.
     """
     words = [word for key, value in own.items() if value is not None for word in (f"--{key}", str(value))]
-    return shlex.join(["vivace", "evaluate", name, *words, *words_of(options)])
+    return shlex.join(["vivace", "evaluate", name, *words, *words_of(replace(options, shard=None))])
 
 
 def run_suite(suite: Suite, asked: SuiteAsked, command: str, found: dict[str, Path] | None = None) -> None:
@@ -160,13 +170,18 @@ def run_suite(suite: Suite, asked: SuiteAsked, command: str, found: dict[str, Pa
     from vivace.evaluation.av_align_published import published_av_align
     from vivace.evaluation.published import published_metrics
     from vivace.evaluation.quality_metrics import clip_metrics
+    from vivace.evaluation.seeds import seeded
     from vivace.evaluation.speaker_transcripts import TRANSCRIPTS, speaker_transcript_metrics
     from vivace.evaluation.suites.folder import clips_of, with_files
-    from vivace.evaluation.suites.run import evaluate_suite
+    from vivace.evaluation.suites.run import WAITING, evaluate_suite
+    from vivace.evaluation.suites.shards import Shard
     from vivace.evaluation.suites.suite import FACE_TRACKS
 
+    shard = None if asked.shard is None else Shard.parse(asked.shard)
+    device = measuring_device(asked.device)
     if asked.count is not None:
         suite = replace(suite, items=_first(suite.items, asked.count))
+    suite = replace(suite, items=seeded(suite.items, asked.seeds))
     if asked.faces is not None:
         suite = with_files(suite, FACE_TRACKS, asked.faces)
     if asked.transcripts is not None:
@@ -180,7 +195,7 @@ def run_suite(suite: Suite, asked: SuiteAsked, command: str, found: dict[str, Pa
     model = None if asked.clips is not None else _model_run(suite, asked)
     origin = Path(asked.model).name if asked.clips is None else asked.clips.resolve().name
     folder = asked.output or Path("results") / f"{origin}-{suite.name}"
-    with bars(asked.as_json) as progress:
+    with bars(asked.as_json) as progress, memory_told():
         summary = evaluate_suite(
             suite,
             folder,
@@ -193,8 +208,12 @@ def run_suite(suite: Suite, asked: SuiteAsked, command: str, found: dict[str, Pa
             progress=progress,
             command=command,
             floor_networks=not asked.no_floor,
+            device=device,
+            shard=shard,
         )
-    if asked.as_json:
+    if shard is not None and WAITING in summary:
+        _tell_waiting(suite.name, shard, summary[WAITING], folder, as_json=asked.as_json)
+    elif asked.as_json:
         (_, scores), *beside = summary["groups"]["all"].items()
         line = {
             "command": f"evaluate {suite.name}",
@@ -310,18 +329,34 @@ def _maker(pipeline: ClipPipeline, settings: dict[str, Any]) -> MakeClips:
     return make
 
 
+def _tell_waiting(suite: str, shard: Shard, unfinished: Mapping[str, str], folder: Path, *, as_json: bool) -> None:
+    """Say that a shard is done and which others are not."""
+    from vivace.evaluation.suites.shards import unfinished_told
+
+    if as_json:
+        line = {"command": f"evaluate {suite}", "output": str(folder), "shard": str(shard), "waiting": dict(unfinished)}
+        print(json.dumps(line))
+    else:
+        typer.echo(
+            f"Shard {shard} is done. {unfinished_told(unfinished)}; the last one writes {folder / 'summary.md'}."
+        )
+
+
 def _tell(summary: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from vivace.evaluation.published_metric import labelled
+    from vivace.evaluation.seeds import told_n
+    from vivace.evaluation.suites.summary import group_beside, items_told
+    from vivace.evaluation.summary import beside_of
 
     console = Console()
     if summary["columns"]:
         table = Table("figure", "value", "n", "made of", title="As published", title_justify="left")
         for name, column in summary["columns"].items():
             title = labelled(name, column.get("version"))
-            table.add_row(title, _shown(column), str(column["n"]), column["metric"] or "-")
+            table.add_row(title, _shown(column) + beside_of(column), told_n(column), column["metric"] or "-")
         console.print(table)
     groups = summary["groups"]
     table = Table("metric", *groups, title=f"{summary['suite']}: {summary['model']}", title_justify="left")
@@ -329,14 +364,18 @@ def _tell(summary: dict[str, Any], folder: Path) -> None:
     for name in scores["all"]:
         if any(scores[group][name]["value"] is not None for group in groups):
             title = labelled(name, scores["all"][name]["version"])
-            table.add_row(title, *(f"{_shown(scores[group][name])} (n {scores[group][name]['n']})" for group in groups))
+            cells = (
+                f"{_shown(scores[group][name])} (n {told_n(scores[group][name])}){group_beside(summary, group, name)}"
+                for group in groups
+            )
+            table.add_row(title, *cells)
     console.print(table)
     if summary["dimensions"]:
         judged = [name for name, dimension in summary["dimensions"].items() if dimension["proxies"]]
         console.print(f"Of {len(summary['dimensions'])} dimensions {len(judged)} have automatic proxies.")
     counted = summary["counted"]
     told = [f"{len(entries)} {name.replace('_', ' ')}" for name, entries in counted.items() if entries]
-    console.print(f"{summary['n_items']} items{', ' + ', '.join(told) if told else ''}.")
+    console.print(f"{items_told(summary)} items{', ' + ', '.join(told) if told else ''}.")
     if summary["skipped"]:
         names = sorted({entry["metric"] for entry in summary["skipped"]})
         console.print(f"Skipped for want of weights (--weights): {', '.join(names)}.")
@@ -344,11 +383,12 @@ def _tell(summary: dict[str, Any], folder: Path) -> None:
 
 
 def _told(figure: Mapping[str, Any]) -> dict[str, Any]:
-    """A figure for programs: value, n, and that it is unverified where it is."""
+    """A figure for programs: value, n, seeds where there are several, and that it is unverified where it is."""
     from vivace.evaluation.published_metric import UNVERIFIED
 
     trust = {UNVERIFIED: True} if UNVERIFIED in str(figure.get("version")) else {}
-    return {"value": figure["value"], "n": figure["n"], **trust}
+    seeds = {name: figure[name] for name in ("seeds", "clips") if name in figure}
+    return {"value": figure["value"], "n": figure["n"], **seeds, **trust}
 
 
 def _shown(figure: dict[str, Any]) -> str:

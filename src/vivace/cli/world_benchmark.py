@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vivace.cli.bars import bars
+from vivace.cli.devices import MEASURES_ON, measuring_device, memory_told
 from vivace.cli.option_sets import words_of
 from vivace.cli.options import DEFAULT_MODEL, parse_guides
 from vivace.cli.suites import tell_unused, weights_named
@@ -52,6 +53,9 @@ class WorldAsked:
         typer.Option(metavar="NAME", help="Further prompts, such as talk-unseen or silence; repeat. All it knows."),
     ] = None
     more: Annotated[bool, typer.Option(help="Further groups of prompts: talk, silence, ambience, ...")] = True
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Clips for each prompt, by its seed and the next ones; they count as one prompt.")
+    ] = 1
     batch: Annotated[int, typer.Option(min=1, max=64, help="Clips made at a time.")] = 4
     keep_clips: Annotated[bool, typer.Option(help="Keep every clip, made and true, in the results folder.")] = False
     weights: Annotated[
@@ -61,6 +65,7 @@ class WorldAsked:
             help="Weights of published metrics that you have, for the model's and the true clips; repeat. Keeps clips.",
         ),
     ] = None
+    device: Annotated[str, typer.Option(help=MEASURES_ON)] = "cpu"
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look in minutes: 16 held-out prompts, and none of the others.")
     ] = False
@@ -110,7 +115,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
     ]
     folder = asked.output or Path("results") / "-".join(parts)
     codecs = pipeline.vae, pipeline.audio_vae, pipeline.vocoder
-    with bars(asked.as_json) as progress:
+    with bars(asked.as_json) as progress, memory_told():
         summary = evaluate_world(
             _generators(asked, pipeline, settings, plan.preset, task),
             _items(asked, pipeline, plan.height, plan.width, task),
@@ -129,6 +134,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
 
 def _published(asked: WorldAsked) -> Published | None:
     """What the user's weights can measure; None where none are named."""
+    device = measuring_device(asked.device)
     if not asked.weights:
         return None
     from vivace.evaluation.published import published_metrics
@@ -137,13 +143,14 @@ def _published(asked: WorldAsked) -> Published | None:
     named = weights_named(asked.weights)
     metrics, skipped = published_metrics(named)
     tell_unused(named, skipped)
-    return Published(metrics, skipped)
+    return Published(metrics, skipped, device)
 
 
 def _items(asked: WorldAsked, pipeline: ClipPipeline, height: int, width: int, task: TaskName) -> list[WorldItem]:
     """The prompts that are asked for, as they are in this task."""
     from vivace.evaluation.groups import group_items, groups_of
     from vivace.evaluation.prompts import world_items
+    from vivace.evaluation.seeds import seeded
     from vivace.evaluation.tasks import for_task, suits
 
     # A clip to be continued is as long again as what is added.
@@ -152,7 +159,7 @@ def _items(asked: WorldAsked, pipeline: ClipPipeline, height: int, width: int, t
     groups = (asked.group or groups_of(pipeline.abilities)) if asked.more else ()
     items = world_items(asked.split, asked.count, camera=asked.camera, **shape)
     items += group_items(asked.split, groups, max(asked.count // 2, 2), **shape)
-    return [for_task(item, task) for item in items if suits(item, task)]
+    return list(seeded([for_task(item, task) for item in items if suits(item, task)], asked.seeds))
 
 
 def _generators(

@@ -13,12 +13,16 @@ import numpy as np
 from vivace.errors import VivaceError
 from vivace.evaluation.paired import PairedDifference, paired_difference
 from vivace.evaluation.results import Results, prompts_hash, read_results
+from vivace.evaluation.seeds import by_prompt, mean_over_seeds, side_by_side
 from vivace.evaluation.set_difference import set_difference
-from vivace.evaluation.set_metric import load_features, stacked
+from vivace.evaluation.set_metric import Features, load_features, stacked
 from vivace.evaluation.set_values import SET_VALUES
+from vivace.evaluation.summary import CEILING, FLOOR
 from vivace.evaluation.votes import holm
 
 LEVEL = 0.05
+_Clips = Mapping[str, Sequence[Path]]  # prompt -> the files of its clips' features
+_Sets = Mapping[str, Mapping[str, _Clips]]  # subject -> metric -> clips
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,12 @@ class Comparison:
     """Args:
     subjects: in the order given. group: of prompts. prompts: that all have. prompts_hash: of these.
     means: metric -> subject -> mean over its prompts of the metric's own value (of a metric of whole sets: its value
-    for the set of them), and n.
+    for the set of those that all have that have any), and n.
     differences: every pair of subjects and metric. unpaired: metrics with fewer than two prompts in common, or of whole
     sets and without features of enough common prompts. differing: settings that are not the same in all runs.
     versions: metric -> version of its definition.
+    sizes: of metrics of whole sets whose values in the summaries are of sets of different n, and so not comparable ->
+    subject -> n.
     """
 
     subjects: tuple[Subject, ...]
@@ -86,6 +92,7 @@ class Comparison:
     unpaired: tuple[str, ...]
     differing: Mapping[str, tuple[str, ...]]
     versions: Mapping[str, str]
+    sizes: Mapping[str, Mapping[str, int]]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,6 +120,7 @@ class Comparison:
             "unpaired": list(self.unpaired),
             "versions": dict(self.versions),
             "differing": {name: list(values) for name, values in self.differing.items()},
+            "sizes": {metric: dict(row) for metric, row in self.sizes.items()},
         }
 
 
@@ -130,7 +138,8 @@ def read_subjects(texts: Sequence[str]) -> list[Subject]:
         chosen = condition or next((name for name in results.generators if name in known), "")
         if chosen not in known:
             raise VivaceError(
-                f"{folder} has no prompts under the condition {chosen!r}; use one of {', '.join(known) or 'none'}."
+                f"{folder} has no prompts under the condition {chosen!r}{_why_none(results, chosen)}; "
+                f"use one of {', '.join(known) or 'none'}."
             )
         subjects.append((Path(folder).name or str(folder), chosen, results, text))
     if len({(str(results.folder.resolve()), chosen) for _, chosen, results, _ in subjects}) < len(subjects):
@@ -145,6 +154,18 @@ def read_subjects(texts: Sequence[str]) -> list[Subject]:
         if len(set(names)) == len(subjects):
             break
     return [Subject(name, results, chosen) for name, (_, chosen, results, _) in zip(names, subjects, strict=True)]
+
+
+def _why_none(results: Results, condition: str) -> str:
+    """Why a run has no such condition, in brackets; "" where that is not known."""
+    note = str((results.summary.get("beside") or {}).get(condition) or "").rstrip(".")
+    if note:
+        return f" ({note})"
+    if condition == FLOOR and results.protocol["suite"] == "world":
+        return " (the world's floor is made of two clips' findings and told by its summary alone)"
+    if condition == CEILING and results.protocol["suite"] != "world":
+        return " (true clips are not put through codecs there; what is held against is the truth)"
+    return ""
 
 
 def compare(subjects: Sequence[Subject], *, group: str = "all", metrics: Sequence[str] = ()) -> Comparison:
@@ -164,14 +185,21 @@ def compare(subjects: Sequence[Subject], *, group: str = "all", metrics: Sequenc
     if len(subjects) < 2:
         raise VivaceError("One run cannot be compared; give two or more, or conditions of one as FOLDER@CONDITION.")
     _same_protocol(subjects)
-    rows = {subject.name: subject.results.of(subject.condition, group) for subject in subjects}
+    rows = {subject.name: subject.results.prompts(subject.condition, group) for subject in subjects}
     shared = _shared_prompts(rows, group)
     found = {subject.name: _of_prompts(subject, group, shared) for subject in subjects}
     every = list(dict.fromkeys(name for values in found.values() for name in values))
     sets = _of_sets(subjects, group, shared)
     of_sets = [name for name in SET_VALUES if any(sets[subject.name].get(name) for subject in subjects)]
+    sizes = _sizes(subjects, group)
     for name in metrics:
         if name not in every and name not in of_sets:
+            if name in sizes:
+                told = ", ".join(f"{subject} n {n}" for subject, n in sizes[name].items())
+                raise VivaceError(
+                    f"{name} is of sets of other sizes ({told}) and depends on n, so it is not compared; "
+                    "measure both on the same prompts."
+                )
             known = ", ".join(sorted([*every, *of_sets])) or "none"
             raise VivaceError(f"No prompt has a value of {name!r}; use some of {known}.")
     chosen = [name for name in [*every, *of_sets] if (name in metrics if metrics else _directed(subjects, name))]
@@ -214,6 +242,7 @@ def compare(subjects: Sequence[Subject], *, group: str = "all", metrics: Sequenc
         unpaired=tuple(unpaired),
         differing=_differing(subjects),
         versions=versions,
+        sizes={name: row for name, row in sizes.items() if name in chosen or name in unpaired},
     )
 
 
@@ -257,7 +286,8 @@ def _shared_prompts(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], group: 
                     f"Prompt {item_id} is not the same text in all runs, so they cannot be ranked together; "
                     "repeat one of them on the prompts of the other."
                 )
-    if not any("value" in entry for row in rows.values() for i in shared for entry in row[i]["metrics"].values()):
+    entries = (entry for row in rows.values() for i in shared for entry in row[i]["metrics"].values())
+    if not any("value" in entry or "features" in entry for entry in entries):
         raise VivaceError("The runs hold no values of single prompts; evaluate them again with this version.")
     return shared
 
@@ -269,15 +299,32 @@ def _test(
     return paired_difference(first, second) if len(first.keys() & second.keys()) > 1 else None
 
 
-def _set_test(
-    name: str, one: Subject, two: Subject, sets: Mapping[str, Mapping[str, Mapping[str, Path]]]
-) -> PairedDifference | None:
-    first, second = (sets[subject.name].get(name, {}) for subject in (one, two))
-    common = first.keys() & second.keys()
+def _set_test(name: str, one: Subject, two: Subject, sets: _Sets) -> PairedDifference | None:
+    sides = [sets[subject.name].get(name, {}) for subject in (one, two)]
+    seeds = min(_seeds_of(side) for side in sides)
+    one_side, other = (_with_seeds(side, seeds) for side in sides)
+    common = one_side.keys() & other.keys()
     if len(common) < SET_VALUES[name].least:
         return None
-    one_side, other = ({item_id: load_features(side[item_id]) for item_id in common} for side in (first, second))
-    return set_difference(SET_VALUES[name], one_side, other)
+    return set_difference(
+        SET_VALUES[name], *({prompt: _loaded(side[prompt]) for prompt in common} for side in (one_side, other))
+    )
+
+
+def _seeds_of(side: Mapping[str, Sequence[Path]]) -> int:
+    """The most clips that a prompt has."""
+    return max(map(len, side.values()), default=1)
+
+
+def _with_seeds(side: Mapping[str, Sequence[Path]], seeds: int) -> dict[str, Sequence[Path]]:
+    """The first `seeds` clips of the prompts that have so many."""
+    return {prompt: paths[:seeds] for prompt, paths in side.items() if len(paths) >= seeds}
+
+
+def _loaded(paths: Sequence[Path]) -> Features:
+    """The features of a prompt's clips; of several side by side."""
+    clips = [load_features(path) for path in paths]
+    return clips[0] if len(clips) == 1 else side_by_side(clips)
 
 
 def _of_prompts(subject: Subject, group: str, shared: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -288,26 +335,41 @@ def _of_prompts(subject: Subject, group: str, shared: Sequence[str]) -> dict[str
     }
 
 
-def _of_sets(subjects: Sequence[Subject], group: str, shared: Sequence[str]) -> dict[str, dict[str, dict[str, Path]]]:
-    """Subject -> metric of whole sets -> prompt -> the file of its features."""
+def _of_sets(subjects: Sequence[Subject], group: str, shared: Sequence[str]) -> dict[str, dict[str, _Clips]]:
+    """Subject -> metric of whole sets -> prompt -> the files of its clips' features."""
     keep = set(shared)
     return {
         subject.name: {
-            metric: {item_id: path for item_id, path in paths.items() if item_id in keep}
+            metric: {prompt: clips for prompt, clips in by_prompt(paths).items() if prompt in keep}
             for metric, paths in subject.results.features(subject.condition, group).items()
         }
         for subject in subjects
     }
 
 
-def _set_values(name: str, sets: Mapping[str, Mapping[str, Mapping[str, Path]]]) -> dict[str, tuple[float, int]]:
-    """Subject -> a metric's value for the set of its prompts, and n."""
+def _set_values(name: str, sets: _Sets) -> dict[str, tuple[float, int]]:
+    """Subject -> a metric's value for the set of the prompts that all have that have any, so that n is one, and n."""
     value = SET_VALUES[name]
-    files = {subject: of[name] for subject, of in sets.items() if len(of.get(name, {})) >= value.least}
-    return {
-        subject: (value.of(stacked([load_features(paths[item_id]) for item_id in sorted(paths)])), len(paths))
-        for subject, paths in files.items()
-    }
+    files = {subject: _with_seeds(of[name], _seeds_of(of[name])) for subject, of in sets.items() if of.get(name)}
+    common = sorted(set.intersection(*(set(paths) for paths in files.values())))
+    if len(common) < value.least:
+        return {}
+    found = {}
+    for subject, paths in files.items():
+        value_of = mean_over_seeds(value.of) if _seeds_of(paths) > 1 else value.of
+        found[subject] = value_of(stacked([_loaded(paths[prompt]) for prompt in common])), len(common)
+    return found
+
+
+def _sizes(subjects: Sequence[Subject], group: str) -> dict[str, dict[str, int]]:
+    """Metrics of whole sets whose values in the summaries are of different n -> subject -> n."""
+    found: dict[str, dict[str, int]] = {}
+    for subject in subjects:
+        scores = subject.results.summary["groups"].get(group, {}).get(subject.condition, {})
+        for name, score in scores.items():
+            if score.get("scope") == "set" and score["value"] is not None:
+                found.setdefault(name, {})[subject.name] = int(score["n"])
+    return {name: row for name, row in found.items() if len(set(row.values())) > 1}
 
 
 def _mean_values(name: str, found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, tuple[float, int]]:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from vivace.errors import VivaceError
+from vivace.evaluation.seeds import by_prompt, record_of_prompt, seeds_in
 from vivace.evaluation.statistics import Statistic, bootstrap_interval, pooled
 from vivace.media import Clip
 from vivace.perception.percept import Heard, Percept, Seen, perceive
@@ -81,8 +82,11 @@ class Result:
     Args:
         value: None where no sample had a value.
         ci_low, ci_high: 95 % bootstrap interval over the items; None for fewer than two.
-        n: samples with a value; `n_undefined`: without, with the reasons counted.
+        n: samples with a value; `n_undefined`: without, with the reasons counted. Where prompts have several seeds
+            (`vivace.evaluation.seeds`), n is of prompts and `n_undefined` of clips.
         scope: what a value is of (`Metric`).
+        seeds: the most clips that a prompt has. clips: with a value, where `seeds` is not 1.
+        by_n: of a metric of whole sets, its value over growing n (`vivace.evaluation.growing_sets`).
     """
 
     name: str
@@ -96,8 +100,12 @@ class Result:
     direction: Direction
     unit: str
     scope: Scope = "item"
+    seeds: int = 1
+    clips: int | None = None
+    by_n: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
+        further = {} if self.seeds == 1 else {"seeds": self.seeds, "clips": self.clips}
         return {
             "value": self.value,
             "ci_low": self.ci_low,
@@ -109,6 +117,8 @@ class Result:
             "unit": self.unit,
             "scope": self.scope,
             "version": self.version,
+            **further,
+            **({} if self.by_n is None else {"by_n": self.by_n}),
         }
 
 
@@ -128,7 +138,7 @@ class Metric(Protocol):
     scope: Scope
 
     def prepare(self, device: str) -> None:
-        """Load what the metric needs (weights); called once before the first sample."""
+        """Bring what the metric computes with to a device ("cpu", "cuda:1"); called before the first sample."""
 
     def update(self, sample: Sample) -> dict[str, Any]:
         """Take one sample; its line of items.jsonl: {"record": [...], "value": of it alone} or {"undefined": why}."""
@@ -140,8 +150,21 @@ class Metric(Protocol):
         """The result over all samples seen so far."""
 
 
+class Network(Protocol):
+    """What a metric asks that computes on the user's device, such as an adapter in `perception.published`."""
+
+    device: Any
+
+    def to(self, device: str) -> None:
+        """Move it; one that cannot be moved stays, and its `device` says where.
+
+        Raises:
+            VivaceError: there is no such device, or no room on it.
+        """
+
+
 class ItemMetric:
-    """A weight-free metric: each sample gives a record of numbers, and a pooled statistic of all records is the value.
+    """Each sample gives a record of numbers, and a pooled statistic of all records is the value.
 
     Args:
         name, unit, direction, version: as reported.
@@ -151,8 +174,10 @@ class ItemMetric:
             its clip), or names in `expected` as "expected:NAME" and in `refs` as "ref:NAME". References in files must
             be named: a measurement is repeated when one of those that are named has changed.
         scope: "item" or "pair" (`Metric`).
+        network: that `measure` asks; None where it asks none.
 
     `weights` is the SHA-256 of the user's weights that it measures by, "" without any; whoever loads them sets it.
+    `device` is where its network computes, "" without one.
     """
 
     def __init__(
@@ -166,14 +191,17 @@ class ItemMetric:
         requires: Iterable[str] = ("video", "audio"),
         version: str = "1",
         scope: Scope = "item",
+        network: Network | None = None,
     ) -> None:
         self.name, self.unit, self.direction, self.version, self.scope = name, unit, direction, version, scope
         self.requires, self.weights = frozenset(requires), ""
+        self.device, self._network = "" if network is None else "cpu", network
         self._measure, self._statistic = measure, statistic
         self._seen: dict[str, list[float] | Undefined] = {}
 
     def prepare(self, device: str) -> None:
-        """Nothing to load."""
+        """Raises VivaceError where the network cannot be moved there."""
+        self.device = placed(self._network, device)
 
     def update(self, sample: Sample) -> dict[str, Any]:
         """Raises VivaceError for a sample id seen before."""
@@ -203,18 +231,24 @@ class ItemMetric:
             raise VivaceError(f"sample {sample_id!r} was given to {self.name} twice; give each sample its own id.")
         self._seen[sample_id] = outcome
 
+    @property
+    def outcomes(self) -> Mapping[str, list[float] | Undefined]:
+        """What each sample gave, by id."""
+        return self._seen
+
     def merge(self, other: Metric) -> None:
         """Raises VivaceError where the other is not the same metric or has seen one of the same samples."""
-        if not isinstance(other, ItemMetric) or (other.name, other.version) != (self.name, self.version):
-            raise VivaceError(f"{other.name} cannot be merged into {self.name}; merge results of the same metric only.")
+        check_same(self, other)
+        assert isinstance(other, ItemMetric)
         for sample_id, outcome in other._seen.items():
             self.add(sample_id, outcome)
 
     def compute(self) -> Result:
-        # In the order of the ids, so that the order of arrival or of a merge changes nothing.
-        outcomes = [self._seen[key] for key in sorted(self._seen)]
-        records = [outcome for outcome in outcomes if not isinstance(outcome, Undefined)]
-        reasons = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Undefined))
+        # In the order of the ids, so that the order of arrival or of a merge changes nothing; a record for each prompt.
+        prompts = by_prompt(self._seen).values()
+        found = [[outcome for outcome in clips if not isinstance(outcome, Undefined)] for clips in prompts]
+        records = [record_of_prompt(self._statistic, clips) for clips in found if clips]
+        reasons = Counter(outcome.reason for clips in prompts for outcome in clips if isinstance(outcome, Undefined))
         value = float(pooled(self._statistic, records)[0]) if records else math.nan
         low, high = bootstrap_interval(self._statistic, records)
         return Result(
@@ -229,6 +263,29 @@ class ItemMetric:
             direction=self.direction,
             unit=self.unit,
             scope=self.scope,
+            seeds=seeds_in(self._seen),
+            clips=sum(map(len, found)),
+        )
+
+
+def placed(network: Network | None, device: str) -> str:
+    """Move a metric's network, if it has one, and say where it computes then.
+
+    Raises:
+        VivaceError: it cannot be moved there.
+    """
+    if network is None:
+        return ""
+    network.to(device)
+    return str(network.device)
+
+
+def check_same(metric: Metric, other: Metric) -> None:
+    """Raises VivaceError for metrics of another kind, name, version or weights, whose samples must not be merged."""
+    marks = ("name", "version", "weights")
+    if type(other) is not type(metric) or any(getattr(other, mark) != getattr(metric, mark) for mark in marks):
+        raise VivaceError(
+            f"{other.name} cannot be merged into {metric.name}; merge results of the same metric, version and weights."
         )
 
 

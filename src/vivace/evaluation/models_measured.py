@@ -12,6 +12,7 @@ from vivace.errors import VivaceError
 from vivace.evaluation.comparing import Comparison, Subject, compare
 from vivace.evaluation.groups import GROUPS
 from vivace.evaluation.headlines import HEADLINES, headlines
+from vivace.evaluation.parted_lines import parts_of
 from vivace.evaluation.results import Results, read_results
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH
 
@@ -167,8 +168,7 @@ def _compared(columns: Sequence[Column]) -> Comparison | None:
 def _missing(folder: Path, example: Sequence[str]) -> Missing:
     name = next((folder.name.removesuffix(end) for end in _SPLITS if folder.name.endswith(end)), folder.name)
     command = [*example[:3], "--model", name, *example[3:], "--output", str(folder)]
-    lines = folder / "items.jsonl"
-    done = lines.read_bytes().count(b"\n") if lines.is_file() else 0
+    done = sum(path.read_bytes().count(b"\n") for path in parts_of(folder, "items"))
     return Missing(name, str(folder), done, shlex.join(command))
 
 

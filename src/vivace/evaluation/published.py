@@ -92,7 +92,12 @@ def audiobox_metrics(network: Audiobox) -> list[ItemMetric]:
 
     def metric(axis: str, direction: Direction) -> ItemMetric:
         return item_metric(
-            "audiobox", f"audiobox_{axis.lower()}", lambda sample: judged(sample)[axis], ("sound",), direction
+            "audiobox",
+            f"audiobox_{axis.lower()}",
+            lambda sample: judged(sample)[axis],
+            ("sound",),
+            direction,
+            network=network,
         )
 
     return [metric(axis, direction) for axis, direction in directions.items()]
@@ -109,8 +114,8 @@ def clap_metrics(network: Clap) -> list[ItemMetric]:
         return pair_square_distance(heard(sample), network.of_sound(*sound_of(sample.refs["sound"])))
 
     return [
-        item_metric("clap", "clap_score", score, ("sound", "ref:audio_prompt")),
-        item_metric("clap", "clap_pair_sqdist", distance, ("sound", "ref:sound"), "lower"),
+        item_metric("clap", "clap_score", score, ("sound", "ref:audio_prompt"), network=network),
+        item_metric("clap", "clap_pair_sqdist", distance, ("sound", "ref:sound"), "lower", network=network),
     ]
 
 
@@ -128,7 +133,7 @@ def transcript_metrics(network: Whisper) -> list[ItemMetric]:
                 return Undefined("Seed-TTS hears Chinese by another network (Paraformer)")
             return error_rate(words(_said(sample)), words(heard(sample)))
 
-        return item_metric("whisper", name, measure, ("sound", "ref:said"), "lower")
+        return item_metric("whisper", name, measure, ("sound", "ref:said"), "lower", network=network)
 
     return [
         metric("wer_seed_tts", seed_tts_words, chinese=False),
@@ -148,7 +153,7 @@ def sensevoice_metrics(network: FunasrSpeech) -> list[ItemMetric]:
                 return Undefined("nothing is to be said")
             return error_rate(words(_said(sample)), words(heard(sample)))
 
-        return item_metric("sensevoice", name, measure, ("sound", "ref:said"), "lower")
+        return item_metric("sensevoice", name, measure, ("sound", "ref:said"), "lower", network=network)
 
     return [metric("wer_verse_bench_sensevoice", verse_bench_words), metric("wer_plain_sensevoice", plain_words)]
 
@@ -162,7 +167,7 @@ def paraformer_metrics(network: FunasrSpeech) -> list[ItemMetric]:
         said, heard = _said(sample), network(*sound_of(sample.clip))
         return error_rate(seed_tts_words(said, chinese=True), seed_tts_words(heard, chinese=True))
 
-    return [item_metric("paraformer", "cer_seed_tts", measure, ("sound", "ref:said"), "lower")]
+    return [item_metric("paraformer", "cer_seed_tts", measure, ("sound", "ref:said"), "lower", network=network)]
 
 
 def speaker_metrics(key: str, network: WavlmSpeaker | SeedTtsSpeaker) -> list[ItemMetric]:
@@ -171,7 +176,8 @@ def speaker_metrics(key: str, network: WavlmSpeaker | SeedTtsSpeaker) -> list[It
     def similarity(sample: Sample) -> float:
         return float(cosines(network(*sound_of(sample.clip)), network(*sound_of(sample.refs["voice"]))))
 
-    return [item_metric(key, name, similarity, ("sound", "ref:voice")) for name in PUBLISHED[key].metrics]
+    needs = ("sound", "ref:voice")
+    return [item_metric(key, name, similarity, needs, network=network) for name in PUBLISHED[key].metrics]
 
 
 def lip_sync_metrics(network: LipVectors) -> list[ItemMetric]:
@@ -224,7 +230,8 @@ def lip_sync_metrics(network: LipVectors) -> list[ItemMetric]:
             values = [value for track in found if (value := figure(track)) is not None]
             return float(np.mean(values)) if values else Undefined("every track is off by 14 frames or more")
 
-        return item_metric("syncnet", name, measure, ("pictures", "sound", "ref:face_tracks"), direction, unit)
+        needs = ("pictures", "sound", "ref:face_tracks")
+        return item_metric("syncnet", name, measure, needs, direction, unit, network=network)
 
     def offset(track: LipSync) -> float:
         return abs(track.offset) * FRAME_MS
@@ -266,7 +273,8 @@ def imagebind_metrics(network: ImageBind) -> list[ItemMetric]:
     found = once_per_sample(find)
 
     def metric(name: str) -> ItemMetric:
-        return item_metric("imagebind", name, lambda sample: found(sample)[name], ("pictures", "sound"))
+        needs = ("pictures", "sound")
+        return item_metric("imagebind", name, lambda sample: found(sample)[name], needs, network=network)
 
     def with_text(name: str, side: str, vector: Callable[[Sample], np.ndarray]) -> ItemMetric:
         def measure(sample: Sample) -> float | Undefined:
@@ -274,7 +282,7 @@ def imagebind_metrics(network: ImageBind) -> list[ItemMetric]:
             text = (side == "sound" and sample.refs.get("audio_prompt")) or sample.prompt
             return float(cosines(vector(sample), network.of_text(str(text)))) if text else Undefined(NO_PROMPT)
 
-        return item_metric("imagebind", name, measure, (side,))
+        return item_metric("imagebind", name, measure, (side,), network=network)
 
     return [
         metric("ib_score"),

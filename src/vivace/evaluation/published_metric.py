@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vivace.errors import VivaceError
-from vivace.evaluation.metric import Direction, ItemMetric, Sample, Scope, Undefined
+from vivace.evaluation.metric import Direction, ItemMetric, Network, Sample, Scope, Undefined
 from vivace.evaluation.set_metric import Features, SetMetric
 from vivace.evaluation.set_values import SET_VALUES
 from vivace.media import Clip
@@ -35,6 +35,8 @@ def item_metric(
     requires: tuple[str, ...],
     direction: Direction = "higher",
     unit: str = "",
+    *,
+    network: Network,
 ) -> ItemMetric:
     """A metric of one clip by the network whose weights `key` names; its value over a set is the mean.
 
@@ -47,7 +49,14 @@ def item_metric(
 
     scope: Scope = "pair" if _PARTNERS & set(requires) else "item"
     return ItemMetric(
-        name, record, requires=requires, direction=direction, unit=unit, version=_version(key), scope=scope
+        name,
+        record,
+        requires=requires,
+        direction=direction,
+        unit=unit,
+        version=_version(key),
+        scope=scope,
+        network=network,
     )
 
 
@@ -57,11 +66,21 @@ def set_metric(
     features: Callable[[Sample], Features | Undefined],
     requires: tuple[str, ...],
     direction: Direction = "lower",
+    *,
+    network: Network,
 ) -> SetMetric:
     """A metric of a whole set by the network whose weights `key` names; `SET_VALUES` has what it computes."""
     value = SET_VALUES[name]
     return SetMetric(
-        name, features, value.of, least=value.least, requires=requires, direction=direction, version=_version(key)
+        name,
+        features,
+        value.of,
+        least=value.least,
+        requires=requires,
+        direction=direction,
+        version=_version(key),
+        over_n=value.over_n,
+        network=network,
     )
 
 

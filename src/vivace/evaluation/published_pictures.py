@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 def score_metrics(key: str, network: AestheticPredictor | MusiqScores | ManiqaScores) -> list[ItemMetric | SetMetric]:
     """The mean score of all pictures of a clip: aesthetic ones about 1 to 10, MUSIQ 0 to 100, MANIQA about 0 to 1."""
     (name,) = PUBLISHED[key].metrics
-    return [item_metric(key, name, lambda sample: float(network(pictures_of(sample.clip)).mean()), ("pictures",))]
+
+    def measure(sample: Sample) -> float:
+        return float(network(pictures_of(sample.clip)).mean())
+
+    return [item_metric(key, name, measure, ("pictures",), network=network)]
 
 
 def clip_metrics(network: ClipVectors) -> list[ItemMetric | SetMetric]:
@@ -33,7 +37,7 @@ def clip_metrics(network: ClipVectors) -> list[ItemMetric | SetMetric]:
             return Undefined(NO_PROMPT)
         return float(cosines(network.of_pictures(pictures_of(sample.clip)), network.of_text(sample.prompt)).mean())
 
-    return [item_metric("clip-b32", "clip_score", measure, ("pictures",))]
+    return [item_metric("clip-b32", "clip_score", measure, ("pictures",), network=network)]
 
 
 def identity_metrics(key: str, network: DinoTokens) -> list[ItemMetric | SetMetric]:
@@ -49,10 +53,10 @@ def identity_metrics(key: str, network: DinoTokens) -> list[ItemMetric | SetMetr
 
     found, needs = once_per_sample(find), ("pictures", "ref:image")
     if key == "dinov2":
-        return [item_metric(key, "id_dinov2", lambda sample: found(sample)[0], needs)]
+        return [item_metric(key, "id_dinov2", lambda sample: found(sample)[0], needs, network=network)]
     return [
-        item_metric(key, "id_verse_bench", lambda sample: found(sample)[1], needs),
-        item_metric(key, "id_cls", lambda sample: found(sample)[0], needs),
+        item_metric(key, "id_verse_bench", lambda sample: found(sample)[1], needs, network=network),
+        item_metric(key, "id_cls", lambda sample: found(sample)[0], needs, network=network),
     ]
 
 
@@ -66,7 +70,7 @@ def flow_metrics(network: FlowSize) -> list[ItemMetric | SetMetric]:
         size = network(pictures)
         return Undefined("a side is shorter than 121 pixels") if size is None else size
 
-    return [item_metric("raft", "ms_verse_bench", measure, ("pictures",), "none", "px")]
+    return [item_metric("raft", "ms_verse_bench", measure, ("pictures",), "none", "px", network=network)]
 
 
 def video_distance_metrics(network: VideoLogits) -> list[ItemMetric | SetMetric]:
@@ -80,4 +84,4 @@ def video_distance_metrics(network: VideoLogits) -> list[ItemMetric | SetMetric]
         return {name: network(frames) for name, frames in sides.items()}
 
     features, needs = once_per_sample(find), ("pictures", "ref:video")
-    return [set_metric("i3d", name, features, needs) for name in ("fvd_videogpt", "kvd_videogpt")]
+    return [set_metric("i3d", name, features, needs, network=network) for name in ("fvd_videogpt", "kvd_videogpt")]

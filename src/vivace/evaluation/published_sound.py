@@ -7,7 +7,6 @@ and the mean over the pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vivace.evaluation.class_distributions import kl_divergence
@@ -17,7 +16,7 @@ from vivace.evaluation.set_metric import Features, SetMetric
 
 if TYPE_CHECKING:
     from vivace.perception.published.dnsmos import Dnsmos
-    from vivace.perception.published.sound_classes import Classified, PannsClasses, PasstClasses, VggishVectors
+    from vivace.perception.published.sound_classes import PannsClasses, PasstClasses, VggishVectors
 
 VERSE_BENCH_INSIDE = 1e-6  # added to the made side's probabilities inside the logarithm
 _BOTH = ("sound", "ref:sound")
@@ -37,7 +36,7 @@ def passt_metrics(network: PasstClasses) -> list[ItemMetric | SetMetric]:
 
     return [
         *_classifier_metrics("passt", network),
-        item_metric("passt", "kl_verse_bench", over_windows, _BOTH, "lower"),
+        item_metric("passt", "kl_verse_bench", over_windows, _BOTH, "lower", network=network),
     ]
 
 
@@ -50,7 +49,7 @@ def vggish_metrics(network: VggishVectors) -> list[ItemMetric | SetMetric]:
             "reference": network(*sound_of(sample.refs["sound"])),
         }
 
-    return [set_metric("vggish", "fd_vggish", features, _BOTH)]
+    return [set_metric("vggish", "fd_vggish", features, _BOTH, network=network)]
 
 
 def dnsmos_metrics(network: Dnsmos) -> list[ItemMetric | SetMetric]:
@@ -58,12 +57,12 @@ def dnsmos_metrics(network: Dnsmos) -> list[ItemMetric | SetMetric]:
     judged = once_per_sample(lambda sample: network(*sound_of(sample.clip)))
 
     def metric(name: str) -> ItemMetric:
-        return item_metric("dnsmos", f"dnsmos_{name}", lambda sample: judged(sample)[name], ("sound",))
+        return item_metric("dnsmos", f"dnsmos_{name}", lambda sample: judged(sample)[name], ("sound",), network=network)
 
     return [metric(name) for name in ("ovrl", "sig", "bak", "p808")]
 
 
-def _classifier_metrics(key: str, network: Callable[..., Classified]) -> list[ItemMetric | SetMetric]:
+def _classifier_metrics(key: str, network: PannsClasses | PasstClasses) -> list[ItemMetric | SetMetric]:
     made = once_per_sample(lambda sample: network(*sound_of(sample.clip)))
     true = once_per_sample(lambda sample: network(*sound_of(sample.refs["sound"])))
 
@@ -74,7 +73,9 @@ def _classifier_metrics(key: str, network: Callable[..., Classified]) -> list[It
         return kl_divergence(true(sample).logits, made(sample).logits)
 
     return [
-        set_metric(key, f"fd_{key}", vectors, _BOTH),
-        item_metric(key, f"kl_{key}", divergence, _BOTH, "lower"),
-        set_metric(key, f"is_{key}", lambda sample: {"logits": made(sample).logits}, ("sound",), "higher"),
+        set_metric(key, f"fd_{key}", vectors, _BOTH, network=network),
+        item_metric(key, f"kl_{key}", divergence, _BOTH, "lower", network=network),
+        set_metric(
+            key, f"is_{key}", lambda sample: {"logits": made(sample).logits}, ("sound",), "higher", network=network
+        ),
     ]

@@ -42,7 +42,7 @@ def desync_metrics(network: OffsetLogits) -> list[ItemMetric | SetMetric]:
             figures = found(sample)
             return figures if isinstance(figures, Undefined) else figures[name]
 
-        return item_metric("synchformer", name, measure, ("pictures", "sound"), direction, "s")
+        return item_metric("synchformer", name, measure, ("pictures", "sound"), direction, "s", network=network)
 
     return [metric("desync", "lower"), metric("desync_javisbench", "lower"), metric("av_a_signed", "none")]
 
@@ -55,4 +55,4 @@ def cavp_metrics(network: CavpVectors) -> list[ItemMetric | SetMetric]:
         found = network(sample.clip)
         return Undefined("shorter than a second") if found is None else float(cosines(*found).mean())
 
-    return [item_metric("cavp", "cavp_score", measure, ("pictures", "sound"))]
+    return [item_metric("cavp", "cavp_score", measure, ("pictures", "sound"), network=network)]

@@ -7,11 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.ledger import PUBLISHED_FOLDER
+from vivace.evaluation.parted_lines import parts_of, rows_of_all
+from vivace.evaluation.seeds import by_prompt
 
+_BESIDE = ("truth", "floor")  # folders of a suite's run with ledgers of their own
 # What a run was measured by; what was measured (model, steps, guides, size) may differ between runs.
 _MEASURED_BY = ("suite", "protocol", "schema", "split", "task", "perception", "seconds")
 
@@ -19,7 +23,8 @@ _MEASURED_BY = ("suite", "protocol", "schema", "split", "task", "perception", "s
 @dataclass(frozen=True)
 class Results:
     """Args:
-    folder: of the run. summary: what summary.json holds. rows: what items.jsonl tells of each (condition, prompt id).
+    folder: of the run. summary: what summary.json holds. rows: what items.jsonl tells of each (condition, clip id); a
+    clip is called as its prompt, or by prompt and seed (`vivace.evaluation.seeds`).
     """
 
     folder: Path
@@ -49,7 +54,7 @@ class Results:
         return {name: found.get(name) for name in _MEASURED_BY}
 
     def of(self, condition: str, group: str = "all") -> dict[str, Mapping[str, Any]]:
-        """The lines of a condition by prompt id; "all" is what the summary calls so: `seen` and `unseen` together, or
+        """The lines of a condition by clip id; "all" is what the summary calls so: `seen` and `unseen` together, or
         everything where the benchmark has no such groups."""
         inside = {item_id: row for (name, item_id), row in self.rows.items() if name == condition}
         if group != "all":
@@ -57,8 +62,20 @@ class Results:
         world = {item_id: row for item_id, row in inside.items() if row.get("group") in ("seen", "unseen")}
         return world or inside
 
+    def prompts(self, condition: str, group: str = "all") -> dict[str, Mapping[str, Any]]:
+        """As `of`, by prompt id: the line of its first clip."""
+        return {name: clips[0] for name, clips in by_prompt(self.of(condition, group)).items()}
+
     def values(self, condition: str, group: str = "all") -> dict[str, dict[str, float]]:
-        """Metric -> prompt id -> the metric's value for this prompt alone; undefined ones are left out."""
+        """Metric -> prompt id -> mean over the prompt's seeds of the metric's value for a clip alone; undefined ones
+        are left out."""
+        return {
+            metric: {prompt: fmean(values) for prompt, values in by_prompt(clips).items()}
+            for metric, clips in self.clip_values(condition, group).items()
+        }
+
+    def clip_values(self, condition: str, group: str = "all") -> dict[str, dict[str, float]]:
+        """Metric -> clip id -> the metric's value for this clip alone; undefined ones are left out."""
         found: dict[str, dict[str, float]] = {}
         for item_id, row in self.of(condition, group).items():
             for metric, entry in row["metrics"].items():
@@ -75,7 +92,7 @@ class Results:
         return "none", ""
 
     def features(self, condition: str, group: str = "all") -> dict[str, dict[str, Path]]:
-        """Metric of whole sets -> prompt id -> the file of what it keeps of this prompt's clip."""
+        """Metric of whole sets -> clip id -> the file of what it keeps of this clip."""
         found: dict[str, dict[str, Path]] = {}
         for item_id, row in self.of(condition, group).items():
             for metric, entry in row["metrics"].items():
@@ -95,29 +112,42 @@ def read_results(folder: Path) -> Results:
     Raises:
         VivaceError: no results there, a run that has not come to its end, a damaged file.
     """
-    summary, lines = folder / "summary.json", folder / "items.jsonl"
+    summary = folder / "summary.json"
     if not summary.is_file():
-        if lines.is_file():
+        if parts_of(folder, "items"):
             raise VivaceError(f"The run in {folder} has not come to its end; repeat its command, and it goes on.")
         raise VivaceError(f"{folder} holds no results of an evaluation; give the folder with summary.json.")
     try:
         found = json.loads(summary.read_text(encoding="utf-8"))
         rows: dict[tuple[str, str], Mapping[str, Any]] = {}
-        if lines.is_file():
-            for line in lines.read_text(encoding="utf-8").splitlines():
-                row = json.loads(line)
-                key = str(row.get("condition", "model")), str(row["id"])
-                # A suite adds a line for each metric that is asked for later, as long as the clip is the same.
-                before = rows.get(key, {})
-                same = row.get("sha256") is not None and row.get("sha256") == before.get("sha256")
-                kept = before if same else {}
-                rows[key] = {**kept, **row, "metrics": {**kept.get("metrics", {}), **row["metrics"]}}
+        _add_lines(folder, "", rows)
+        for name in _BESIDE:
+            _add_lines(folder / name, f"{name}/", rows)
         _add_published(folder, rows)
         if not isinstance(found["groups"], dict):
             raise TypeError("groups is not a table")
     except (ValueError, KeyError, TypeError) as error:
         raise VivaceError(f"The results in {folder} are damaged ({error}); run the evaluation again.") from error
     return Results(folder, found, rows)
+
+
+def _add_lines(ledger: Path, place: str, rows: dict[tuple[str, str], Mapping[str, Any]]) -> None:
+    """The lines of a ledger, if there is one in this folder; `place` is how features are named from there."""
+    for row in rows_of_all(ledger, "items"):
+        key = str(row.get("condition", "model")), str(row["id"])
+        # A suite adds a line for each metric that is asked for later, as long as the clip is the same.
+        before = rows.get(key, {})
+        same = row.get("sha256") is not None and row.get("sha256") == before.get("sha256")
+        kept = before if same else {}
+        rows[key] = {**kept, **row, "metrics": {**kept.get("metrics", {}), **_placed(row["metrics"], place)}}
+
+
+def _placed(metrics: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A line's metrics with their features named from the results folder."""
+    return {
+        name: {**entry, "features": f"{place}{entry['features']}"} if "features" in entry else entry
+        for name, entry in metrics.items()
+    }
 
 
 def _add_published(folder: Path, rows: dict[tuple[str, str], Mapping[str, Any]]) -> None:
@@ -127,13 +157,7 @@ def _add_published(folder: Path, rows: dict[tuple[str, str], Mapping[str, Any]])
             row = json.loads(line)
             key = str(row["condition"]), str(row["id"])
             if key in rows:
-                place = path.parent.relative_to(folder)
-                new = {
-                    name: {**entry, "features": f"{place.as_posix()}/{entry['features']}"}
-                    if "features" in entry
-                    else entry
-                    for name, entry in row["metrics"].items()
-                }
+                new = _placed(row["metrics"], f"{path.parent.relative_to(folder).as_posix()}/")
                 rows[key] = {**rows[key], "metrics": {**rows[key]["metrics"], **new}}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from vivace.errors import VivaceError
 from vivace.evaluation.paired import PairedDifference
+from vivace.evaluation.seeds import mean_over_seeds
 from vivace.evaluation.set_metric import DRAWS, Features, draws_within, spread_around, stacked
 from vivace.evaluation.set_values import SetValue
 from vivace.evaluation.statistics import SEED
@@ -25,7 +26,7 @@ def set_difference(
     not matter whose a clip is. Both keep n and with it most of such a metric's bias.
 
     Args:
-        first, second: features by prompt.
+        first, second: features by prompt; of several seeds side by side (`seeds.side_by_side`), then as many for both.
 
     Raises:
         VivaceError: fewer prompts in common than the metric needs.
@@ -34,10 +35,11 @@ def set_difference(
     if len(common) < value.least:
         raise VivaceError(f"The two have {len(common)} prompts in common and {value.least} are needed; compare more.")
     one, two = ([side[name] for name in common] for side in (first, second))
+    value_of = mean_over_seeds(value.of) if next(iter(one[0].values())).ndim == 3 else value.of
     rng = np.random.default_rng(seed)
 
     def gap(left: list[Features], right: list[Features]) -> float:
-        return value.of(stacked(left)) - value.of(stacked(right))
+        return value_of(stacked(left)) - value_of(stacked(right))
 
     seen = gap(one, two)
     draws = []

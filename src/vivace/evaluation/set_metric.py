@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vivace.errors import VivaceError
-from vivace.evaluation.metric import Direction, Metric, Result, Sample, Scope, Undefined, what_is_missing
+from vivace.evaluation.growing_sets import OverN, over_growing_n
+from vivace.evaluation.metric import (
+    Direction,
+    Metric,
+    Network,
+    Result,
+    Sample,
+    Scope,
+    Undefined,
+    check_same,
+    placed,
+    what_is_missing,
+)
+from vivace.evaluation.seeds import by_prompt, mean_over_seeds, seeds_in, side_by_side
 from vivace.evaluation.statistics import SEED
 from vivace.media import replacing
 
@@ -19,6 +32,7 @@ Features = dict[str, np.ndarray]
 DRAWS = 200  # of a bootstrap, at most
 _BUDGET = 2e11  # multiplications of all draws together, by what singular values of the features cost
 _FEWEST = 50
+OTHER_SEED = "another seed of the prompt has none"
 
 
 class SetMetric:
@@ -32,8 +46,12 @@ class SetMetric:
         least: samples below which there is no value.
         requires: as for `ItemMetric`.
         draws: bootstrap draws over the samples, at most (`draws_within`); 0 leaves the interval out.
+        over_n: how the value depends on n, and then the result tells it over growing n; None tells nothing of that.
+        network: that `features` asks; None where they ask none.
 
-    `weights` is as of `ItemMetric`.
+    Where prompts have several seeds, the value is `seeds.mean_over_seeds`, over the prompts that have features of each.
+
+    `weights` and `device` are as of `ItemMetric`.
     """
 
     scope: Scope = "set"
@@ -50,14 +68,19 @@ class SetMetric:
         requires: Iterable[str] = (),
         version: str = "1",
         draws: int = DRAWS,
+        over_n: OverN | None = None,
+        network: Network | None = None,
     ) -> None:
         self.name, self.unit, self.direction, self.version = name, unit, direction, version
         self.requires, self.weights = frozenset(requires), ""
+        self.device, self._network = "" if network is None else "cpu", network
         self._features, self._value, self._least, self._draws = features, value, least, draws
+        self._over_n = over_n
         self._seen: dict[str, Features | Undefined] = {}
 
     def prepare(self, device: str) -> None:
-        """Nothing to load: whoever gives the features has loaded its network."""
+        """Raises VivaceError where the network cannot be moved there."""
+        self.device = placed(self._network, device)
 
     def update(self, sample: Sample) -> dict[str, Any]:
         """Raises VivaceError for a sample id seen before."""
@@ -75,20 +98,35 @@ class SetMetric:
         other._seen = {}
         return other
 
+    @property
+    def outcomes(self) -> Mapping[str, Features | Undefined]:
+        """What each sample gave, by id."""
+        return self._seen
+
     def merge(self, other: Metric) -> None:
         """Raises VivaceError where the other is not the same metric or has seen one of the same samples."""
-        if not isinstance(other, SetMetric) or (other.name, other.version) != (self.name, self.version):
-            raise VivaceError(f"{other.name} cannot be merged into {self.name}; merge results of the same metric only.")
+        check_same(self, other)
+        assert isinstance(other, SetMetric)
         for sample_id, outcome in other._seen.items():
             self.add(sample_id, outcome)
 
     def compute(self) -> Result:
-        outcomes = [self._seen[key] for key in sorted(self._seen)]
-        kept = [outcome for outcome in outcomes if not isinstance(outcome, Undefined)]
-        reasons = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Undefined))
+        prompts = by_prompt(self._seen).values()
+        seeds = seeds_in(self._seen)
+        found = [[outcome for outcome in clips if not isinstance(outcome, Undefined)] for clips in prompts]
+        reasons = Counter(outcome.reason for clips in prompts for outcome in clips if isinstance(outcome, Undefined))
+        kept, value_of = [clips[0] for clips in found if clips], self._value
+        if seeds > 1:
+            whole = [clips for clips in found if len(clips) == seeds]
+            lacking = sum(map(len, found)) - seeds * len(whole)
+            reasons += Counter({OTHER_SEED: lacking})
+            kept, value_of = [side_by_side(clips) for clips in whole], mean_over_seeds(self._value)
         enough = len(kept) >= self._least
-        value = self._value(stacked(kept)) if enough else None
-        low, high = (None, None) if value is None else self._interval(kept, value)
+        value = value_of(stacked(kept)) if enough else None
+        low, high = (None, None) if value is None else self._interval(kept, value, value_of)
+        by_n = None
+        if value is not None and self._over_n is not None:
+            by_n = over_growing_n(self.name, value_of, stacked, kept, self._over_n, least=self._least)
         return Result(
             name=self.name,
             version=self.version,
@@ -101,16 +139,21 @@ class SetMetric:
             direction=self.direction,
             unit=self.unit,
             scope=self.scope,
+            seeds=seeds,
+            clips=seeds * len(kept),
+            by_n=by_n,
         )
 
-    def _interval(self, kept: list[Features], value: float) -> tuple[float | None, float | None]:
+    def _interval(
+        self, kept: list[Features], value: float, value_of: Callable[[Features], float]
+    ) -> tuple[float | None, float | None]:
         if not self._draws or len(kept) < 2:
             return None, None
         rng = np.random.default_rng(SEED)
         return spread_around(
             value,
             [
-                self._value(stacked([kept[n] for n in rng.integers(0, len(kept), len(kept))]))
+                value_of(stacked([kept[n] for n in rng.integers(0, len(kept), len(kept))]))
                 for _ in range(draws_within(kept, self._draws))
             ],
         )
@@ -127,8 +170,9 @@ def draws_within(kept: Sequence[Features], most: int) -> int:
     cost = 0.0
     for name in kept[0]:
         shapes = [np.atleast_2d(row[name]).shape for row in kept]
-        small, large = sorted((sum(rows for rows, _ in shapes), shapes[0][1]))
-        cost += float(small) ** 2 * large
+        small, large = sorted((sum(shape[0] for shape in shapes), shapes[0][-1]))
+        seeds = shapes[0][1] if len(shapes[0]) == 3 else 1
+        cost += float(small) ** 2 * large * seeds
     return min(most, max(_FEWEST, int(_BUDGET // max(cost, 1.0))))
 
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from vivace.evaluation.frechet import frechet_of_sets
+from vivace.evaluation.growing_sets import OverN, more_than_values
 from vivace.evaluation.metric import Result
 from vivace.evaluation.pair_metrics import luma
+from vivace.evaluation.seeds import prompt_of
 from vivace.evaluation.set_metric import Features, SetMetric
 from vivace.evaluation.shared_flow import flow_of
 from vivace.media import Clip
@@ -81,10 +83,10 @@ def paired_kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     return rest(one, one) + rest(two, two) - 2.0 * rest(one, two)
 
 
-# How two sets are compared, from how many clips on, and the unit.
-_VALUES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float], int, str]] = {
-    "frechet": (frechet_of_sets, SIZE + 1, "squared deviations"),
-    "kernel": (paired_kernel_distance, 2, ""),
+# How two sets are compared, from how many clips on, the unit, and how it depends on n.
+_VALUES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float], int, str, OverN]] = {
+    "frechet": (frechet_of_sets, SIZE + 1, "squared deviations", OverN(more_than_values)),
+    "kernel": (paired_kernel_distance, 2, "", OverN(None)),
 }
 
 
@@ -92,21 +94,22 @@ def signal_distances(side: str, made: Mapping[str, np.ndarray], true: Mapping[st
     """`signal_frechet_SIDE` (of 25 clips or more: n must exceed the length of a vector) and `signal_kernel_SIDE`.
 
     Args:
-        side: "sound" or "pictures". made, true: vectors by id; ids that both have count.
+        side: "sound" or "pictures". made: vectors by id. true: by prompt; clips of prompts that it has count.
     """
     return {metric.name: metric.compute() for metric in _metrics(side, made, true)}
 
 
 def _metrics(side: str, made: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -> list[SetMetric]:
     metrics = []
-    for kind, (distance, least, unit) in _VALUES.items():
+    for kind, (distance, least, unit, over_n) in _VALUES.items():
 
         def value(rows: Features, distance: Callable[[np.ndarray, np.ndarray], float] = distance) -> float:
             return distance(*_scaled(rows))
 
-        metric = SetMetric(f"signal_{kind}_{side}", _no_sample, value, least=least, unit=unit)
-        for name in sorted(made.keys() & true.keys()):
-            metric.add(name, {"generated": made[name], "reference": true[name]})
+        metric = SetMetric(f"signal_{kind}_{side}", _no_sample, value, least=least, unit=unit, over_n=over_n)
+        for name, row in made.items():
+            if prompt_of(name) in true:
+                metric.add(name, {"generated": row, "reference": true[prompt_of(name)]})
         metrics.append(metric)
     return metrics
 

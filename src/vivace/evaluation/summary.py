@@ -9,10 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vivace.evaluation.grown import grown_lines
 from vivace.evaluation.ledger import Run
 from vivace.evaluation.metric import Result
 from vivace.evaluation.published_metric import UNVERIFIED
 from vivace.evaluation.results import prompts_hash
+from vivace.evaluation.seeds import SEEDS_NOTE, is_first, seeds_in, told_n
 from vivace.evaluation.set_metric import DRAWS as SET_DRAWS
 from vivace.evaluation.shift_verdicts import MARK, NOTE, entry_of, is_blind
 from vivace.evaluation.statistics import DRAWS, SEED
@@ -40,6 +42,7 @@ def write_summary(
     command: str | None = None,
     items: Sequence[WorldItem] = (),
     published: Sequence[SuiteMetric] = (),
+    devices: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Write both files and return what summary.json holds.
 
@@ -50,14 +53,15 @@ def write_summary(
         generators: conditions in which a model made the clips, the shipped settings first.
         skipped: published metrics that were asked for and cannot be measured.
         command: that makes the run; None where it was not made by one.
-        items: the prompts. published: metrics by the user's weights, that were measured.
+        items: the prompts. published: metrics by the user's weights, that were measured; devices: where, by metric.
     """
-    asked = {item.id: {"prompt": item.prompt, "expected": dict(item.expected)} for item in items}
+    asked = {item.id: {"prompt": item.prompt, "expected": dict(item.expected)} for item in items if is_first(item.id)}
     summary: dict[str, Any] = run.to_json() | {
         "command": command,
         "prompts_sha256": prompts_hash(asked) if items else None,
         "seeds": seeds_of(items),
         "weights": weights_of(published),
+        "devices": dict(devices or {}),
         "environment": environment(),
         "detectors": thresholds().provenance,
         "bootstrap": BOOTSTRAP,
@@ -101,9 +105,14 @@ def environment() -> dict[str, str]:
 
 
 def seeds_of(items: Sequence[WorldItem] | Sequence[SuiteItem]) -> dict[str, int]:
-    """The first and the last seed of the prompts, and how many different ones there are; empty without prompts."""
+    """The first and the last seed of the prompts, how many different ones there are, and of each prompt where that is
+    not one; empty without prompts."""
     seeds = {item.seed for item in items}
-    return {"first": min(seeds), "last": max(seeds), "different": len(seeds)} if seeds else {}
+    if not seeds:
+        return {}
+    each = seeds_in(item.id for item in items)
+    told = {"first": min(seeds), "last": max(seeds), "different": len(seeds)}
+    return told | ({} if each == 1 else {"each_prompt": each})
 
 
 def weights_of(metrics: Sequence[SuiteMetric]) -> dict[str, str]:
@@ -122,6 +131,10 @@ def _markdown(run: Run, results: Results, generators: Sequence[str], skipped: Se
         "true clips. Floor: the model's pictures with the sound of another of its clips of the same kind. `all` is",
         "`seen` and `unseen` (combinations of attributes that training shows and never shows) together.",
     ]
+    seeds = max(
+        (result.seeds for of in results.values() for found in of.values() for result in found.values()), default=1
+    )
+    lines += ["", SEEDS_NOTE] if seeds > 1 else []
     for group, conditions in results.items():
         columns = [name for name in (*generators, CEILING, TRUTH, FLOOR) if conditions.get(name)]
         metrics = list(dict.fromkeys(metric for name in columns for metric in conditions[name]))
@@ -133,6 +146,10 @@ def _markdown(run: Run, results: Results, generators: Sequence[str], skipped: Se
                 lines.append(f"| {metric}{mark}{_unit(conditions, columns, metric)} | {' | '.join(row)} |")
     if any(f" {MARK}" in line for line in lines):
         lines += ["", NOTE]
+    if "all" in results:
+        lines += grown_lines(
+            {name: {metric: one.to_json() for metric, one in of.items()} for name, of in results["all"].items()}
+        )
     return "\n".join([*lines, *skipped_lines([entry.to_json() for entry in skipped])]) + "\n"
 
 
@@ -148,7 +165,7 @@ def skipped_lines(skipped: Sequence[Mapping[str, str]]) -> list[str]:
 def beside_of(figure: Mapping[str, Any]) -> str:
     """What stands beside a figure, in words: its "beside" of summary.json; "" where there is none."""
     return "".join(
-        f" · {condition} {found['value']:.3f} n {found['n']}"
+        f" · {condition} {found['value']:.3f} n {told_n(found)}"
         for condition, found in (figure.get("beside") or {}).items()
         if found["value"] is not None
     )
@@ -168,4 +185,4 @@ def _cell(result: Result | None) -> str:
     value = f"{result.value:.{places}f}"
     if result.ci_low is not None and result.ci_high is not None:
         value += f" [{result.ci_low:.{places}f}, {result.ci_high:.{places}f}]"
-    return f"{value} n {result.n}"
+    return f"{value} n {told_n(result.to_json())}"

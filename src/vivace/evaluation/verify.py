@@ -13,7 +13,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from diffusers.models.attention_dispatch import AttentionBackendName
 
 from vivace.errors import VivaceError
@@ -22,6 +21,7 @@ from vivace.evaluation.cases_arithmetic import CHECKS
 from vivace.evaluation.cases_nava import DType, check_forward, check_sampler
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import PREFIX, config_from_official, from_official
+from vivace.perception.published.placing import usable_device
 
 # Largest absolute error in fp32 (the references' own noise is about 5e-6); largest relative L2 error in bf16.
 BOUND_FP32 = 1e-4
@@ -63,10 +63,7 @@ def verify_folder(
     if backend is not None and backend not in known:
         usual = [name for name in known if not name.startswith("_") and not name.endswith("_hub")]
         raise VivaceError(f"backend {backend!r} is unknown; use one of {', '.join(usual)}.")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise VivaceError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu.") from None
+    usable_device(device)
     try:
         files = sorted(file for file in path.iterdir() if file.suffix == ".safetensors")
         manifest = path / "manifest.json"

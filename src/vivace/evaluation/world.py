@@ -22,12 +22,13 @@ from vivace.evaluation.prompts import WorldItem, true_clip
 from vivace.evaluation.references import clip_refs, needs_true_clip, script_events, true_times, voice_refs
 from vivace.evaluation.report.run_report import write_report
 from vivace.evaluation.report.strips import save_strip, strip_path
+from vivace.evaluation.seeds import is_first, prompt_of, rounds_of
 from vivace.evaluation.signal_sets import signal_distances
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, write_summary
 from vivace.evaluation.swaps import swap_results
 from vivace.evaluation.sync import sync_metrics
 from vivace.evaluation.tasks import judged, measured, task_metrics
-from vivace.evaluation.world_published import Published, measure_published
+from vivace.evaluation.world_published import Published, devices_of, measure_published
 from vivace.media import Clip
 from vivace.perception.percept import Percept
 from vivace.pipelines.capabilities import TaskName
@@ -88,7 +89,8 @@ def evaluate_world(
     Args:
         generators: condition -> callable from items to clips; the first is the model as it is shipped, and its clips
             give the floor.
-        items: the prompts (`vivace.evaluation.prompts.world_items`, `vivace.evaluation.groups.group_items`).
+        items: the prompts (`vivace.evaluation.prompts.world_items`, `vivace.evaluation.groups.group_items`), each as
+            often as it has seeds (`vivace.evaluation.seeds.seeded`).
         output: results folder; what it already holds of the same run is not made again.
         task: what the generators do (`vivace.evaluation.tasks`).
         round_trip: a clip through the codecs, for the ceiling; None leaves the ceiling out.
@@ -106,12 +108,13 @@ def evaluate_world(
     """
     if published is not None and clips is None:
         raise VivaceError("Published metrics read the clips that a run keeps; keep them.")
+    first = [item for item in items if is_first(item.id)]  # the true clip of a prompt is one, whatever the seed
     recording = _Recording(output, Ledger(output, run), items, task, frozenset(generators), clips, progress)
     for condition, generate in generators.items():
         for group in _batches([item for item in items if recording.is_due(condition, item)], batch):
             for item, clip in zip(group, generate(group), strict=True):
                 recording.record(condition, item, clip)
-    for item in items:
+    for item in first:
         wanted = [] if item.scene is None else [TRUTH] if round_trip is None else [TRUTH, CEILING]
         needed = [condition for condition in wanted if recording.is_due(condition, item)]
         if needed:
@@ -120,15 +123,19 @@ def evaluate_world(
                 shown = clip if condition == TRUTH or round_trip is None else round_trip(clip)
                 recording.record(condition, item, shown, clip)
     results = _results(recording.ledger, items, tuple(generators), task)
+    devices: dict[str, list[str]] = {}
     if published is not None and clips is not None:
-        found = measure_published(output, items, tuple(generators), clips, published.metrics, progress)
+        found = measure_published(
+            output, items, tuple(generators), clips, published.metrics, progress, published.device
+        )
+        devices = devices_of(found)
         for name, conditions in results.items():
             ids = {item.id for item in items if _is_of(item, name)}
             for condition, of_clips in found.items():
                 conditions[condition] |= of_clips.results(ids)
     skipped = () if published is None else published.skipped
     metrics = () if published is None else published.metrics
-    summary = write_summary(output, run, results, tuple(generators), skipped, command, items, metrics)
+    summary = write_summary(output, run, results, tuple(generators), skipped, command, items, metrics, devices)
     write_report(output)
     return summary
 
@@ -167,15 +174,15 @@ class _Recording:
             metrics = item_metrics(item, percept, refs)
             self.ledger.add(condition, item, percept, metrics, figures, figures_of(item.id, part, against))
         if self.progress is not None:
-            done = sum(not self.is_due(condition, other) for other in self.items)
-            self.progress(condition, done, len(self.items))
+            asked = [other for other in self.items if condition in self.generators or is_first(other.id)]
+            self.progress(condition, sum(not self.is_due(condition, other) for other in asked), len(asked))
 
 
 def _results(
     ledger: Ledger, items: Sequence[WorldItem], generators: Sequence[str], task: TaskName
 ) -> dict[str, dict[str, dict[str, Result]]]:
     """Group -> condition -> metric -> result, of everything that the ledger holds."""
-    voices = voice_refs(items)
+    voices = voice_refs([item for item in items if is_first(item.id)])
     conditions = {name: _samples(ledger, name, items, voices, task) for name in (*generators, TRUTH, CEILING)}
     foreign = {name: swapped(items, samples) for name, samples in conditions.items()}
     figures = {
@@ -262,11 +269,15 @@ def _swapped_figures(
 
 
 def _partners(items: Sequence[WorldItem], known: Mapping[str, Any]) -> dict[str, str]:
-    """Id -> whose sound it gets: the next known clip of its kind, around; none where it is the only one."""
-    kinds: dict[str, list[str]] = {}
+    """Id -> whose sound it gets: the next known clip of its kind, around; none where it is the only one.
+
+    Of several seeds first clips go with first ones and so on, so that none gets the sound of its own prompt.
+    """
+    rounds = rounds_of(item.id for item in items)
+    kinds: dict[tuple[str, int], list[str]] = {}
     for item in items:
         if item.id in known:
-            kinds.setdefault(str(item.expected.get("kind")), []).append(item.id)
+            kinds.setdefault((str(item.expected.get("kind")), rounds[item.id]), []).append(item.id)
     return {
         own: other for ids in kinds.values() if len(ids) > 1 for own, other in zip(ids, ids[1:] + ids[:1], strict=True)
     }
@@ -284,7 +295,7 @@ def _samples(
             prompt=item.prompt,
             expected=item.expected,
             refs={
-                **voices.get(item.id, {}),
+                **voices.get(prompt_of(item.id), {}),
                 **(true_times(item) if timed and item.group in GROUPS else {}),
                 **script_events(item, task, true=true),
                 **ledger.measured(condition, item),

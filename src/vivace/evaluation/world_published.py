@@ -6,8 +6,8 @@ stopped and weights that are named later add their metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vivace.conditioning.text import SPEECH_END, SPEECH_START
@@ -16,6 +16,7 @@ from vivace.evaluation.ledger import PUBLISHED_FOLDER
 from vivace.evaluation.metric import Result
 from vivace.evaluation.prompts import WorldItem
 from vivace.evaluation.published import Skipped
+from vivace.evaluation.seeds import is_first, prompt_of
 from vivace.evaluation.suites.ledger import Outcome, SuiteLedger, SuiteMetric
 from vivace.evaluation.suites.measuring import measure_clips, outcomes_of
 from vivace.evaluation.suites.suite import SuiteItem
@@ -25,18 +26,23 @@ from vivace.evaluation.summary import TRUTH
 
 @dataclass(frozen=True)
 class Published:
-    """What the user's weights can measure, and what is skipped (`vivace.evaluation.published.published_metrics`)."""
+    """What the user's weights can measure, and what is skipped (`vivace.evaluation.published.published_metrics`).
+
+    `device` is the one on which they measure.
+    """
 
     metrics: Sequence[SuiteMetric]
     skipped: Sequence[Skipped] = ()
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Outcomes by metric and item, of one condition."""
+    """Outcomes by metric and item, of one condition, and where the networks computed them, by metric."""
 
     metrics: Sequence[SuiteMetric]
     outcomes: dict[str, dict[str, Outcome]]
+    devices: Mapping[str, Sequence[str]]
 
     def results(self, ids: set[str]) -> dict[str, Result]:
         """Each metric over the items `ids` that the condition has clips for."""
@@ -55,6 +61,7 @@ def measure_published(
     clips: KeptClips,
     metrics: Sequence[SuiteMetric],
     progress: Callable[[str, int, int], None] | None = None,
+    device: str = "cpu",
 ) -> dict[str, Measured]:
     """Measure what is kept of these conditions and of the true clips; by condition.
 
@@ -65,8 +72,10 @@ def measure_published(
     found: dict[str, Measured] = {}
     if not metrics:
         return found
+    for metric in metrics:
+        metric.prepare(device)
     for condition in (*conditions, TRUTH):
-        inside = [item for item in items if condition != TRUTH or item.scene is not None]
+        inside = [item for item in items if condition != TRUTH or (item.scene is not None and is_first(item.id))]
         asked = [_asked(item, clips, condition) for item in inside]
         files = {item.id: path for item in inside if (path := clips.find(condition, item)) is not None}
         identity = {"suite": "world", "condition": condition}
@@ -74,16 +83,27 @@ def measure_published(
         measure_clips(asked, files, condition, metrics, ledger, progress, f"{condition}, published")
         missing = {item.id for item in inside} - files.keys()
         found[condition] = Measured(
-            metrics, {metric.name: outcomes_of(asked, metric, ledger, missing) for metric in metrics}
+            metrics,
+            {metric.name: outcomes_of(asked, metric, ledger, missing) for metric in metrics},
+            ledger.devices(asked, metrics),
         )
     return found
+
+
+def devices_of(found: Mapping[str, Measured]) -> dict[str, list[str]]:
+    """Where the networks computed, by metric, over all conditions."""
+    told: dict[str, set[str]] = {}
+    for measured in found.values():
+        for metric, devices in measured.devices.items():
+            told.setdefault(metric, set()).update(devices)
+    return {metric: sorted(devices) for metric, devices in told.items()}
 
 
 def _asked(item: WorldItem, clips: KeptClips, condition: str) -> SuiteItem:
     texts = {"audio_prompt": item.prompt.replace(SPEECH_START, "").replace(SPEECH_END, "")}
     if said := " ".join(str(span["words"]) for span in item.expected.get("spans") or ()):
         texts["said"] = said
-    true = None if condition == TRUTH or item.scene is None else clips.find(TRUTH, item)
+    true = None if condition == TRUTH or item.scene is None else clips.find(TRUTH, replace(item, id=prompt_of(item.id)))
     return SuiteItem(
         item.id,
         item.group,

@@ -1,6 +1,7 @@
 """What a suite's figures are held against: the floor of swapped sound, and true clips where they are given."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,16 @@ import numpy as np
 import pytest
 
 from vivace.cli.main import main
+from vivace.errors import VivaceError
 from vivace.evaluation.av_align import av_align_metrics
+from vivace.evaluation.comparing import compare, read_subjects
 from vivace.evaluation.metric import ItemMetric, Sample, once_per_sample
 from vivace.evaluation.prompts import true_clip, world_items
+from vivace.evaluation.report.comparison_report import write_comparison
+from vivace.evaluation.seeds import seeded
 from vivace.evaluation.suites.beside import ALONE, partners
 from vivace.evaluation.suites.folder import folder_suite
+from vivace.evaluation.suites.making import ModelRun
 from vivace.evaluation.suites.run import evaluate_suite
 from vivace.evaluation.suites.suite import Column, Suite, SuiteItem
 from vivace.media import Clip, write_clip
@@ -218,3 +224,94 @@ def test_what_is_found_once_is_found_anew_for_another_sample_of_the_same_id() ->
     made, true = Sample("x", prompt="made"), Sample("x", prompt="true")
     assert [find(made), find(made), find(true)] == ["made", "made", "true"]
     assert calls == ["made", "true"]
+
+
+def with_truth(folder: Path, levels: dict[str, int]) -> tuple[Suite, dict[str, Path]]:
+    """Clips of one brightness whose true ones are a third brighter, and whose sounds belong to them."""
+    clips = write_all(folder / "clips", {name: a_clip(level) for name, level in levels.items()})
+    true = write_all(folder / "true", {name: a_clip(level * 4 // 3) for name, level in levels.items()})
+    items = tuple(SuiteItem(name, name[0], f"prompt {name}", files={"video": true[name]}) for name in levels)
+    return Suite("toy", "toy-1", "A toy.", items), clips
+
+
+def test_a_run_is_compared_with_its_truth_and_its_floor(tmp_path: Path) -> None:
+    suite, clips = with_truth(tmp_path, {f"a{n}": 15 * n for n in range(1, 7)})
+    out = tmp_path / "out"
+    evaluate_suite(suite, out, [loud(), gap()], clips=clips)
+    found = compare(read_subjects([str(out), f"{out}@truth"]), metrics=["loud"])
+    (entry,) = found.differences
+    assert (entry.first, entry.second, entry.paired.n) == ("clips", "truth", 6)
+    assert entry.paired.mean == pytest.approx(-np.mean([15 * n / 3 / 256 for n in range(1, 7)]), abs=0.01)
+    assert entry.better == "truth"
+    (floor,) = compare(read_subjects([str(out), f"{out}@floor"]), metrics=["gap"]).differences
+    assert floor.paired.mean < -15
+    assert floor.better == "clips"
+    # The page shows nothing of the made clips as if it were true.
+    write_comparison(tmp_path / "comparison", found)
+    assert "<h4>truth" not in (tmp_path / "comparison" / "comparison.html").read_text()
+
+
+def test_a_condition_that_a_run_lacks_is_told_with_its_reason(tmp_path: Path) -> None:
+    clips = write_all(tmp_path / "clips", {"a1": a_clip(64), "a2": a_clip(128)})
+    out = tmp_path / "out"
+    evaluate_suite(a_suite("a1", "a2"), out, [gap()], clips=clips)
+    for condition, reason in (
+        ("truth", "no true clips are given"), ("ceiling", "not put through codecs"), ("dreams", "'dreams'; use one of"),
+    ):  # fmt: skip
+        with pytest.raises(VivaceError, match=reason) as error:
+            read_subjects([str(out), f"{out}@{condition}"])
+        assert "use one of clips, floor" in str(error.value)
+
+
+def test_the_console_shows_floor_and_truth_beside_the_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    write_all(tmp_path / "clips", {f"a{n}": a_clip(60 * n) for n in (1, 2)})
+    write_all(tmp_path / "true", {f"a{n}": a_clip(80 * n) for n in (1, 2)})
+    manifest = tmp_path / "asked.jsonl"
+    manifest.write_text("\n".join(json.dumps({"id": f"a{n}", "video": f"true/a{n}.mp4"}) for n in (1, 2)))
+    out = tmp_path / "out"
+    command = ["evaluate", "clips", "--clips", str(tmp_path / "clips"), "--manifest", str(manifest)]
+    assert main([*command, "--output", str(out)]) == 0
+    told = capsys.readouterr().out
+    scores = json.loads((out / "summary.json").read_text())["groups"]["all"]
+    (loudest,) = [line for line in told.splitlines() if "sound_true_peak " in line]
+    assert f"· truth {scores['truth']['sound_true_peak']['value']:.3f} n 2" in loudest
+    assert "· floor" not in loudest
+    both = [
+        name for name, score in scores["floor"].items() if None not in (score["value"], scores["truth"][name]["value"])
+    ]
+    assert both
+    for name in both:
+        (line,) = [line for line in told.splitlines() if f" {name} " in line]
+        assert f"· truth {scores['truth'][name]['value']:.3f}" in line
+        assert f"· floor {scores['floor'][name]['value']:.3f}" in line
+
+
+def test_seeds_of_a_prompt_share_its_truth(tmp_path: Path) -> None:
+    suite, _ = with_truth(tmp_path, {"a1": 45, "a2": 60})
+    made: list[str] = []
+
+    def make(items: Any) -> list[Clip]:
+        made.extend(item.id for item in items)
+        return [a_clip(40 + 20 * item.seed) for item in items]
+
+    model = ModelRun(make, "toy model", "0" * 64, {"seconds": 0.5})
+    out = tmp_path / "out"
+    evaluate_suite(suite, out, [loud()], model=model)
+    suite = replace(suite, items=seeded(suite.items, 3))
+    summary = evaluate_suite(suite, out, [loud()], model=model)
+    assert made == [item.id for item in suite.items]  # each once, the first ones by the run before
+    assert (out / "clips" / "a2~seed2.mp4").is_file()
+    scores = summary["groups"]["all"]
+    assert (scores["model"]["loud"]["n"], scores["model"]["loud"]["seeds"]) == (2, 3)
+    assert scores["model"]["loud"]["value"] == pytest.approx(60 / 256, abs=0.01)
+    assert (scores["truth"]["loud"]["n"], "seeds" in scores["truth"]["loud"]) == (2, False)
+    assert (summary["n_items"], summary["n_clips"], summary["seeds"]["each_prompt"]) == (2, 6, 3)
+    told = (out / "summary.md").read_text()
+    assert "Items 2 x 3:" in told
+    assert "n 2 x 3 · truth" in told
+    (entry,) = compare(read_subjects([str(out), f"{out}@truth"]), metrics=["loud"]).differences
+    assert entry.paired.n == 2
+    assert entry.paired.mean == pytest.approx((60 - (60 + 80) / 2) / 256, abs=0.01)

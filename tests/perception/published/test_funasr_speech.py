@@ -51,6 +51,8 @@ def test_sensevoice_is_asked_as_verse_bench_asks_it() -> None:
     assert asked == dict(SENSEVOICE_ASKED)
     assert asked["use_itn"] is True
     assert network(np.zeros((1, 800), np.float32), 16000) == ""
+    network.to("cuda:1")  # a model that was handed over stays where it is
+    assert str(network.device) == "cpu"
     with pytest.raises(VivaceError, match="gives no text"):
         FunasrSpeech(type("Odd", (), {"generate": lambda self, **asked: "text"})(), {})(sound(0.1), 16000)
 
@@ -110,6 +112,14 @@ def test_an_installation_is_given_folders_and_looks_for_nothing_newer(
     assert network.model.told["vad_model"] == str(tmp_path / "fsmn-vad")
     assert network.model.told["disable_update"] is True
     assert network.tidy("<|en|>word") == "word"
+    # The package places its networks as it reads them.
+    first = network.model
+    assert first.told["device"] == str(network.device) == "cpu"
+    network.to("cpu")
+    assert network.model is first
+    network.to("cuda:1")
+    assert network.model.told == {**first.told, "device": "cuda:1"}
+    assert str(network.device) == "cuda:1"
     assert FunasrSpeech.paraformer(tmp_path).model.told["model"] == str(tmp_path)
     (tmp_path / "broken").mkdir()
     with pytest.raises(VivaceError, match="cannot be read"):

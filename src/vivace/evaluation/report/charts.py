@@ -14,18 +14,23 @@ _LANE, _ROW_GAP = 17, 9
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval (None where there is none) and how many it was made of."""
+    """A number with its 95 % interval (None where there is none) and how many it was made of.
+
+    Args:
+        said: n in words, where the number alone does not tell it.
+    """
 
     value: float
     low: float | None
     high: float | None
     n: int
+    said: str = ""
 
     def text(self, places: int = 3) -> str:
         shown = f"{self.value:.{places}f}"
         if self.low is not None and self.high is not None:
             shown += f" [{self.low:.{places}f}, {self.high:.{places}f}]"
-        return f"{shown} · n {self.n}"
+        return f"{shown} · n {self.said or self.n}"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from vivace.evaluation.report.run_report import (
     places_of,
     titled,
 )
+from vivace.evaluation.seeds import is_first
 from vivace.media import replacing
 
 SIDE_BY_SIDE = 8  # prompts
@@ -49,6 +50,8 @@ def comparison_markdown(found: Comparison) -> str:
     lines += markdown_table(DIFFERENCES_HEAD, difference_rows(found))
     if found.unpaired:
         lines += ["", _untested(found)]
+    if found.sizes:
+        lines += ["", of_other_sizes(found)]
     lines += ["", "## What was compared", ""]
     lines += markdown_table(("name", "folder", "condition", "weights"), _subjects(found))
     if found.differing:
@@ -108,6 +111,18 @@ def _untested(found: Comparison) -> str:
     return f"Without values, or features, of enough common prompts, so not tested: {names}."
 
 
+def of_other_sizes(found: Comparison) -> str:
+    """Which values of whole sets must not be read side by side."""
+    told = "; ".join(
+        f"{labelled(name, found.versions.get(name))}: " + ", ".join(f"{subject} n {n}" for subject, n in row.items())
+        for name, row in found.sizes.items()
+    )
+    return (
+        f"A value of a whole set depends on n, and in the runs' summaries it is of other n ({told}): do not hold those "
+        "against each other. What is tested here is of the same prompts."
+    )
+
+
 def _subjects(found: Comparison) -> list[tuple[str, ...]]:
     return [
         (s.name, str(s.results.folder), s.condition, str(s.results.summary.get("model_hash", ""))[:16])
@@ -145,6 +160,8 @@ def _sections(found: Comparison) -> list[str]:
     ]
     if found.unpaired:
         parts.append(section("Not tested", note=_untested(found)))
+    if found.sizes:
+        parts.append(section("Sets of other sizes", note=of_other_sizes(found)))
     made = [table(("name", "folder", "condition", "weights"), _subjects(found))]
     if found.differing:
         made.append(table(("setting that differs", *names), [(n, *v) for n, v in found.differing.items()]))
@@ -159,7 +176,9 @@ def side_by_side(found: Comparison) -> str:
     rows = {s.name: s.results.of(s.condition, found.group) for s in found.subjects}
     shown = [s for s in found.subjects if any(is_pictured(s.results, s.condition, item) for item in rows[s.name])]
     common = set.intersection(*(set(rows[s.name]) & set(scores[s.name]) for s in found.subjects))
-    common = {item for item in common if sum(is_pictured(s.results, s.condition, item) for s in shown) > 1}
+    common = {
+        item for item in common if is_first(item) and sum(is_pictured(s.results, s.condition, item) for s in shown) > 1
+    }
 
     def spread(item: str) -> float:
         values = [scores[s.name][item][0] for s in found.subjects]

@@ -54,7 +54,24 @@ def write_models(folder: Path, found: ModelsMeasured, command: str) -> None:
 
 def _how(found: ModelsMeasured) -> str:
     blind = any(any_marked(results.summary["groups"]) for results in found.runs.values())
-    return f"{_HOW} {NOTE}" if blind else _HOW
+    told = [_HOW, *([NOTE] if blind else [])]
+    if sizes := _of_other_sizes(found):
+        told.append(
+            f"{', '.join(sizes)}: a value of a whole set depends on n, and these columns are not of one n; do not hold "
+            "them against each other."
+        )
+    return " ".join(told)
+
+
+def _of_other_sizes(found: ModelsMeasured) -> list[str]:
+    """The metrics of whole sets that are shown of different n in a group."""
+    every: dict[str, None] = {}
+    for group in found.groups:
+        for metric in found.metrics(group):
+            entries = [entry for column in found.columns if (entry := column.scores(group).get(metric))]
+            sizes = {entry["n"] for entry in entries if entry.get("scope") == "set" and entry["value"] is not None}
+            every |= {metric: None} if len(sizes) > 1 else {}
+    return list(every)
 
 
 def models_markdown(found: ModelsMeasured, command: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.comparing import LEVEL, Comparison, Subject, compare
+from vivace.evaluation.grown import NOTE as GROWING_NOTE
+from vivace.evaluation.grown import grown, without_end
 from vivace.evaluation.proxy_verdicts import HELD_AGAINST, told, verdict_of
 from vivace.evaluation.published_metric import labelled
 from vivace.evaluation.report.charts import (
@@ -26,6 +28,7 @@ from vivace.evaluation.report.page import escape, fold, legend, section, table, 
 from vivace.evaluation.report.published_section import published_section
 from vivace.evaluation.report.strips import draw_strip, load_strip, strip_of, strip_path
 from vivace.evaluation.results import Results, read_results
+from vivace.evaluation.seeds import SEEDS_NOTE, told_n
 from vivace.evaluation.sensitivity import shift_curves, tells_apart
 from vivace.evaluation.shift_verdicts import NOTE, any_marked, mark_of
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH, beside_of
@@ -57,6 +60,7 @@ def write_report(folder: Path) -> Path:
         f"{split}weights {str(summary.get('model_hash') or 'unknown')[:16]}. Values with "
         "95 % intervals (bootstrap over prompts); n is how many prompts have a value. Press a condition to fade it."
     )
+    lead += f" {SEEDS_NOTE}" if "each_prompt" in (summary.get("seeds") or {}) else ""
     parts = [
         _tiles(results),
         _as_published(results),
@@ -64,6 +68,7 @@ def write_report(folder: Path) -> Path:
         _groups(results, colours),
         _normalised(results),
         _between_generators(results),
+        _growing(results, colours),
         _sensitivity(results, colours),
         _confusions(results),
         _clips(results),
@@ -85,7 +90,7 @@ def estimate_of(score: Mapping[str, Any] | None) -> Estimate | None:
     """A metric's entry of summary.json; None where it has no value."""
     if score is None or score["value"] is None:
         return None
-    return Estimate(score["value"], score["ci_low"], score["ci_high"], score["n"])
+    return Estimate(score["value"], score["ci_low"], score["ci_high"], score["n"], told_n(score))
 
 
 def places_of(unit: str) -> int:
@@ -122,7 +127,7 @@ def _tiles(results: Results) -> str:
             for other in (CEILING if CEILING in conditions else TRUTH, FLOOR)
             if (found := estimate_of(conditions.get(other, {}).get(name))) is not None
         ]
-        more = f"{interval}n {estimate.n}{' · ' if beside else ''}{' · '.join(beside)}"
+        more = f"{interval}n {estimate.said}{' · ' if beside else ''}{' · '.join(beside)}"
         title = titled(name + mark_of(score), score["direction"], "", score.get("version"))
         entries.append((title, f"{estimate.value:.{places}f} {score['unit']}".strip(), more))
     return tiles(entries)
@@ -206,11 +211,11 @@ def _as_published(results: Results) -> str:
 def _figure(found: Mapping[str, Any]) -> tuple[str, str]:
     """Value with its interval and what stands beside it, and n; why there is none."""
     if found.get("value") is None:
-        return ("skipped" if found.get("status") == "skipped" else "-"), str(found.get("n", 0))
+        return ("skipped" if found.get("status") == "skipped" else "-"), told_n(found)
     text = f"{found['value']:.3f}"
     if found.get("ci_low") is not None and found.get("ci_high") is not None:
         text += f" [{found['ci_low']:.3f}, {found['ci_high']:.3f}]"
-    return text + beside_of(found), str(found["n"])
+    return text + beside_of(found), told_n(found)
 
 
 def _normalised(results: Results) -> str:
@@ -324,6 +329,32 @@ def _sensitivity(results: Results, colours: Mapping[str, str]) -> str:
     return section("If the sound came earlier or later", f'<div class="columns">{"".join(charts)}</div>', note=note)
 
 
+def _growing(results: Results, colours: Mapping[str, str]) -> str:
+    """Metrics of whole sets over 1/n, and what they come to at 0."""
+    charts: dict[str, dict[str, list[Point]]] = {}
+    ends: dict[str, list[str]] = {}
+    for metric, condition, by_n in grown(results.summary["groups"].get(_main_group(results), {})):
+        points = [
+            Point(1.0 / point["n"], Estimate(point["value"], point["low"], point["high"], point["n"]))
+            for point in reversed(by_n["points"])
+        ]
+        if by_n["inf"]["value"] is not None:
+            points.insert(
+                0, Point(0.0, Estimate(by_n["inf"]["value"], None, None, points[0].estimate.n, "without end"))
+            )
+        charts.setdefault(metric, {})[condition] = points
+        ends.setdefault(metric, []).append(f"{condition}: {without_end(by_n)}")
+    figures = [
+        f"<div>{curves(metric, lines, colours, '1/n; at 0 without end')}"
+        f'<p class="note">{escape("; ".join(ends[metric]))}.</p></div>'
+        for metric, lines in charts.items()
+    ]
+    note = f"{GROWING_NOTE} Bands span the subsets."
+    return (
+        section("Sets over growing n", f'<div class="columns">{"".join(figures)}</div>', note=note) if figures else ""
+    )
+
+
 def _confusions(results: Results) -> str:
     parts = []
     for condition in (*results.generators[:1], TRUTH):
@@ -354,7 +385,7 @@ def _asked_sound(expected: Mapping[str, Any]) -> str | None:
 def item_scores(results: Results, condition: str) -> dict[str, tuple[float, int]]:
     """Item -> mean of its values between 0 and 1 that have a better end (turned where less is better), and how many."""
     found: dict[str, list[float]] = {}
-    for metric, values in results.values(condition).items():
+    for metric, values in results.clip_values(condition).items():
         direction, unit = results.direction(metric)
         if direction == "none" or unit or not all(0 <= value <= 1 for value in values.values()):
             continue
@@ -418,7 +449,9 @@ def pictured(results: Results, condition: str, item_id: str) -> str | None:
 def _kept(results: Results, condition: str, item_id: str) -> Path | None:
     """The file of a clip where the run has kept it: by condition, or as a suite does."""
     clips = results.folder / "clips"
-    places = (folder / f"{item_id}{end}" for folder in (clips / condition.replace(" ", "-"), clips) for end in _PLAYERS)
+    # A suite keeps what its model made, and nothing of what that is held against.
+    folders = [clips / condition.replace(" ", "-"), *([clips] if condition in results.generators else [])]
+    places = (folder / f"{item_id}{end}" for folder in folders for end in _PLAYERS)
     return next((path for path in places if path.is_file()), None)
 
 
@@ -438,7 +471,7 @@ def _undefined(results: Results) -> str:
             for metric, score in scores.items():
                 title = labelled(metric, score.get("version"))
                 for reason, count in (score.get("reasons") or {}).items():
-                    rows.append((group, condition, title, str(score["n"]), str(count), reason))
+                    rows.append((group, condition, title, told_n(score), str(count), reason))
     skipped = [
         (str(entry.get("metric")), str(entry.get("key")), str(entry.get("file")), str(entry.get("licence")))
         for entry in results.summary.get("skipped") or ()
@@ -465,7 +498,7 @@ def _made(results: Results) -> str:
         *((f"weights of {name}", str(digest)) for name, digest in (summary.get("weights") or {}).items()),
         ("protocol", ", ".join(f"{name} {value}" for name, value in results.protocol.items() if value is not None)),
         ("conditions", ", ".join(results.conditions)),
-        ("clips", str(len(results.rows))),
+        ("clips", str(sum(condition in results.generators for condition, _ in results.rows))),
         ("seeds", f"{seeds[0]} to {seeds[-1]}, {len(seeds)} different" if seeds else "none recorded"),
     ]
     if "counted" in summary:

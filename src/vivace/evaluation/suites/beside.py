@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from vivace.evaluation.metric import Undefined
+from vivace.evaluation.seeds import is_first, rounds_of
 from vivace.evaluation.speaker_transcripts import TRANSCRIPTS
 from vivace.evaluation.suites.ledger import Outcome, SuiteLedger, SuiteMetric, references_of
 from vivace.evaluation.suites.measuring import MISSING, Progress, measure_clips, outcomes_of
+from vivace.evaluation.suites.shards import EVERYTHING, Doing
 from vivace.evaluation.suites.suite import FACE_TRACKS, SOUND_REFERENCES, VIDEO_REFERENCE, Suite, SuiteItem
 from vivace.evaluation.summary import FLOOR, TRUTH
 
@@ -44,28 +46,31 @@ def measure_beside(
     progress: Progress | None = None,
     *,
     networks: bool = True,
+    doing: Doing = EVERYTHING,
 ) -> Beside:
     """Measure what is not known yet of the true clips, and of the clips with swapped sound.
 
     Args:
         found: the suite's clips by id. output: results folder. identity: of the run.
         networks: whether the floor is also measured by the user's weights.
+        doing: what this process does of it; a pair of which a clip is not there yet is left for later.
 
     Raises:
         VivaceError: the folder holds another run.
     """
     outcomes, notes = {}, {}
-    true = {item.id: files for item in suite.items if (files := _true_files(item))}
+    prompts = [item for item in suite.items if is_first(item.id)]  # what is true of a prompt is true of each seed
+    true = {item.id: files for item in prompts if (files := _true_files(item))}
     looking = [metric for metric in metrics if _of_clip(metric) and not _NOT_OF_TRUTH & references_of(metric)]
     if true and looking:
-        asked = [_with_files(item, looking) for item in suite.items if item.id in true]
-        ledger = SuiteLedger(output / TRUTH, {**identity, "condition": TRUTH})
+        asked = [_with_files(item, looking) for item in prompts if item.id in true]
+        ledger = SuiteLedger(output / TRUTH, {**identity, "condition": TRUTH}, doing.part)
         pictures = {name: files[0] for name, files in true.items()}
         sounds = {name: files[1] for name, files in true.items() if len(files) > 1}
-        measure_clips(asked, pictures, TRUTH, looking, ledger, progress, "measuring truth", sounds=sounds)
+        measure_clips(doing.of(asked), pictures, TRUTH, looking, ledger, progress, "measuring truth", sounds=sounds)
         outcomes[TRUTH] = {metric.name: outcomes_of(asked, metric, ledger, set()) for metric in looking}
     notes[TRUTH] = (
-        f"Truth: the true clips or sounds of {len(true)} of {len(suite.items)} items, measured as if they were made."
+        f"Truth: the true clips or sounds of {len(true)} of {len(prompts)} items, measured as if they were made."
         if true
         else "Truth: no true clips are given, so that no figure here has a ceiling."
     )
@@ -75,7 +80,7 @@ def measure_beside(
     if not networks:
         both = [metric for metric in both if not metric.weights]
     if both:
-        outcomes[FLOOR] = _floor(suite.items, found, both, output, identity, progress)
+        outcomes[FLOOR] = _floor(suite.items, found, both, output, identity, progress, doing)
     notes[FLOOR] = (
         "Floor: the pictures of each clip with the sound of the next one of its part, both cut to the shorter"
         f"{'' if networks else '; without weights only (--no-floor)'}."
@@ -84,11 +89,15 @@ def measure_beside(
 
 
 def partners(items: Sequence[SuiteItem], found: Mapping[str, Path]) -> dict[str, str]:
-    """Whose sound each clip gets: the next one's of its part, the last one the first one's; none of a clip alone."""
-    parts: dict[str, list[str]] = {}
+    """Whose sound each clip gets: the next one's of its part, the last one the first one's; none of a clip alone.
+
+    Of several seeds first clips go with first ones and so on, so that none gets the sound of its own prompt.
+    """
+    rounds = rounds_of(item.id for item in items)
+    parts: dict[tuple[str, int], list[str]] = {}
     for item in items:
         if item.id in found:
-            parts.setdefault(item.group, []).append(item.id)
+            parts.setdefault((item.group, rounds[item.id]), []).append(item.id)
     return {
         name: other
         for ids in parts.values()
@@ -104,14 +113,15 @@ def _floor(
     output: Path,
     identity: Mapping[str, Any],
     progress: Progress | None,
+    doing: Doing,
 ) -> dict[str, dict[str, Outcome]]:
     """What swapped sound gives, by metric and item."""
     other = partners(items, found)
     asked = [_with_files(item, metrics) for item in items]
     sounds = {name: found[partner] for name, partner in other.items()}
-    ledger = SuiteLedger(output / FLOOR, {**identity, "condition": FLOOR})
-    pictures = {name: found[name] for name in other}
-    measure_clips(asked, pictures, FLOOR, metrics, ledger, progress, "measuring floor", sounds=sounds)
+    ledger = SuiteLedger(output / FLOOR, {**identity, "condition": FLOOR}, doing.part)
+    pictures = {name: found[name] for name in other if found[name].is_file() and sounds[name].is_file()}
+    measure_clips(doing.of(asked), pictures, FLOOR, metrics, ledger, progress, "measuring floor", sounds=sounds)
     unpaired = {item.id: Undefined(ALONE if item.id in found else MISSING) for item in items if item.id not in other}
     return {metric.name: outcomes_of(asked, metric, ledger, set(unpaired)) | unpaired for metric in metrics}
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vivace.evaluation.ledger import claim_folder, whole_rows
+from vivace.evaluation.ledger import claim_folder
 from vivace.evaluation.metric import NOT_GIVEN, ItemMetric, Undefined
+from vivace.evaluation.parted_lines import PartedLines
 from vivace.evaluation.set_metric import Features, SetMetric, load_features, save_features
 from vivace.evaluation.suites.suite import WORDS, SuiteItem
 
@@ -60,12 +61,14 @@ class _Stored:
 @dataclass(frozen=True)
 class _Known:
     """An outcome, by which version and weights of its metric, and what the clip was judged by; None where its line does
-    not tell that."""
+    not tell that. What does not make it another outcome: on which device, and in which part of the ledger it is."""
 
     found: list[float] | Undefined | _Stored
     version: str
     weights: str
     given: Mapping[str, str] | None
+    device: str = field(default="", compare=False)
+    part: str = field(default="", compare=False)
 
 
 class SuiteLedger:
@@ -75,24 +78,27 @@ class SuiteLedger:
     the clip and of what it was judged by. A clip whose file has changed begins anew; where a weights file, the words or
     a reference has changed, the metrics that read it are due again. A line cut off by a crash is dropped.
 
+    Processes that share a run write a part of it each (`vivace.evaluation.parted_lines`) and read what all parts held
+    when they began.
+
     Args:
         folder: results folder, made where there is none.
         identity: what the run is; a folder goes on only with the same.
+        part: that this process writes.
 
     Raises:
         VivaceError: the folder holds another run.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        self._folder, self._path = folder, folder / "items.jsonl"
+    def __init__(self, folder: Path, identity: Mapping[str, Any], part: str = "") -> None:
+        self._folder, self._part = folder, part
         self._known: dict[str, tuple[str, dict[str, _Known]]] = {}
         self._notes: dict[str, Mapping[str, str]] = {}
-        claim_folder(folder, {"schema": SCHEMA, **identity})
-        self._read()
-
-    def _read(self) -> None:
-        for row in whole_rows(self._path):
-            found = {name: _known(entry, row.get("given")) for name, entry in row["metrics"].items()}
+        claim(folder, identity)
+        self._lines = PartedLines(folder, "items", part)
+        for row in self._lines.rows:
+            given, written = row.get("given"), row.get("part", "")
+            found = {name: _known(entry, given, written) for name, entry in row["metrics"].items()}
             self._take(row["id"], row["sha256"], found)
             self._notes[row["id"]] = row.get("notes", {})
 
@@ -120,11 +126,32 @@ class SuiteLedger:
 
     def get(self, item: SuiteItem, metric: SuiteMetric) -> Outcome | None:
         """A clip's outcome of a metric; None where there is none."""
+        known = self._of(item, metric)
+        if known is None:
+            return None
+        return load_features(self._folder / known.found.file) if isinstance(known.found, _Stored) else known.found
+
+    def part_of(self, item: SuiteItem, metric: SuiteMetric) -> str | None:
+        """The part that holds a clip's outcome of a metric; None where there is none."""
+        known = self._of(item, metric)
+        return None if known is None else known.part
+
+    def devices(self, items: Sequence[SuiteItem], metrics: Sequence[SuiteMetric]) -> dict[str, list[str]]:
+        """Where the networks computed that gave the clips' values, by metric; metrics without one are left out."""
+        found: dict[str, list[str]] = {}
+        for metric in metrics:
+            known = [one for item in items if (one := self._of(item, metric)) is not None]
+            devices = {one.device for one in known if one.device and not isinstance(one.found, Undefined)}
+            if devices:
+                found[metric.name] = sorted(devices)
+        return found
+
+    def _of(self, item: SuiteItem, metric: SuiteMetric) -> _Known | None:
         row = self._known.get(item.id)
         known = None if row is None else row[1].get(metric.name)
         if known is None or (known.version, known.weights) != (metric.version, metric.weights):
             return None
-        return load_features(self._folder / known.found.file) if isinstance(known.found, _Stored) else known.found
+        return known
 
     def keep(self, item: SuiteItem, metric: SuiteMetric, features: Features) -> dict[str, Any]:
         """Write what a metric of sets keeps of a clip; its part of the clip's line, without the signature."""
@@ -138,7 +165,8 @@ class SuiteLedger:
         # What is scored is what is stored.
         new: dict[str, Any] = json.loads(json.dumps(measured.metrics))
         if before is not None and before[0] == sources.digest:
-            new = {name: entry for name, entry in new.items() if before[1].get(name) != _known(entry, sources.given)}
+            known = {name: _known(entry, sources.given, self._part) for name, entry in new.items()}
+            new = {name: entry for name, entry in new.items() if before[1].get(name) != known[name]}
         if not new:
             return
         row: dict[str, Any] = {
@@ -158,9 +186,11 @@ class SuiteLedger:
             row["notes"] = dict(measured.notes)
         if measured.percept is not None:
             row["percept"] = dict(measured.percept)
-        with self._path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self._take(item.id, sources.digest, {name: _known(entry, sources.given) for name, entry in new.items()})
+        if self._part:
+            row["part"] = self._part
+        self._lines.add(row)
+        found = {name: _known(entry, sources.given, self._part) for name, entry in new.items()}
+        self._take(item.id, sources.digest, found)
         self._notes[item.id] = dict(measured.notes)
 
     def notes(self, item: SuiteItem) -> Mapping[str, str]:
@@ -168,9 +198,20 @@ class SuiteLedger:
         return self._notes.get(item.id, {})
 
 
+def claim(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Make the results folder of a run, or go on in it.
+
+    Raises:
+        VivaceError: the folder holds another run.
+    """
+    claim_folder(folder, {"schema": SCHEMA, **identity})
+
+
 def signature(metric: SuiteMetric) -> dict[str, str]:
-    """What a line says of a metric beside its outcome: the version, and the digest of weights where it has some."""
-    return {"version": metric.version, **({"weights": metric.weights} if metric.weights else {})}
+    """What a line says of a metric beside its outcome: the version, and where it has some the digest of its weights and
+    the device on which its network computes."""
+    told = {"version": metric.version, "weights": metric.weights, "device": metric.device}
+    return {name: value for name, value in told.items() if value or name == "version"}
 
 
 def references_of(metric: SuiteMetric) -> set[str]:
@@ -178,12 +219,14 @@ def references_of(metric: SuiteMetric) -> set[str]:
     return {name.removeprefix("ref:") for name in metric.requires if name.startswith("ref:")}
 
 
-def _known(entry: Mapping[str, Any], given: Mapping[str, str] | None) -> _Known:
-    """A metric's part of a line."""
+def _known(entry: Mapping[str, Any], given: Mapping[str, str] | None, part: str) -> _Known:
+    """What a line says of a metric. Lines of earlier versions tell no device: all networks computed on the CPU."""
     if "features" in entry:
         found: list[float] | Undefined | _Stored = _Stored(str(entry["features"]))
     elif entry.get("undefined") is None:
         found = [float(value) for value in entry["record"]]
     else:
         found = Undefined(entry["undefined"])
-    return _Known(found, entry["version"], entry.get("weights", ""), given)
+    weights = entry.get("weights", "")
+    device = entry.get("device", "cpu" if weights else "")
+    return _Known(found, entry["version"], weights, given, device, part)

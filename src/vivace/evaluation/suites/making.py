@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.digests import content_digest
-from vivace.evaluation.ledger import whole_rows
+from vivace.evaluation.parted_lines import PartedLines
 from vivace.evaluation.suites.measuring import Progress
 from vivace.evaluation.suites.suite import IMAGE_REFERENCE, SOUND_REFERENCES, Suite, SuiteItem
 from vivace.media import Clip, write_clip
@@ -40,42 +39,53 @@ class ModelRun:
 
 
 def made_clips(
-    suite: Suite, output: Path, model: ModelRun, allow_missing: bool, progress: Progress | None
+    suite: Suite,
+    items: Sequence[SuiteItem],
+    output: Path,
+    model: ModelRun,
+    allow_missing: bool,
+    progress: Progress | None,
+    part: str = "",
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """The model's clips by id, and why the others could not be made.
+    """The model's clips of these items of a suite by id, and why the others could not be made.
 
     made.jsonl says of each clip what was asked for; a clip of an item that asks for something else by now is made anew.
+    `part` is the part of it that this process writes.
 
     Raises:
         VivaceError: items that the model would refuse, before anything is made, unless missing clips are allowed.
     """
-    paths = {item.id: output / "clips" / f"{item.id}{suite.suffix}" for item in suite.items}
-    record = output / "made.jsonl"
-    asked = {str(row["id"]): str(row["asked"]) for row in whole_rows(record)}
+    paths = {item.id: clip_path(suite, output, item) for item in items}
+    record = PartedLines(output, "made", part)
+    asked = {str(row["id"]): str(row["asked"]) for row in record.rows}
 
     def is_there(item: SuiteItem) -> bool:
         return paths[item.id].is_file() and asked.get(item.id) in (None, _asked(item))
 
-    due = [item for item in suite.items if not is_there(item)]
+    due = [item for item in items if not is_there(item)]
     failed = _refused(due, model)
     if failed and not allow_missing:
         raise VivaceError(
-            f"{len(failed)} of {len(suite.items)} prompts would be refused ({first_of(list(failed))}; the first "
+            f"{len(failed)} of {len(items)} prompts would be refused ({first_of(list(failed))}; the first "
             f"reason: {next(iter(failed.values())).rstrip('.')}), so nothing is generated; correct them, choose "
             "another model, or give --allow-missing to count them as undefined."
         )
     due = [item for item in due if item.id not in failed]
-    done = len(suite.items) - len(due)
-    for group in _batches(due, model.batch):
+    done = len(items) - len(due)
+    for group in batches_of(due, model.batch):
         for item, clip in _one_by_one(group, model.make, failed):
             paths[item.id].parent.mkdir(parents=True, exist_ok=True)
             write_clip(paths[item.id], clip, {"title": item.prompt})
-            with record.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps({"id": item.id, "asked": _asked(item)}) + "\n")
+            record.add({"id": item.id, "asked": _asked(item)})
         done += len(group)
         if progress is not None:
-            progress("generating", done, len(suite.items))
+            progress("generating", done, len(items))
     return {name: path for name, path in paths.items() if name not in failed}, failed
+
+
+def clip_path(suite: Suite, output: Path, item: SuiteItem) -> Path:
+    """Where a model's clip of an item lies."""
+    return output / "clips" / f"{item.id}{suite.suffix}"
 
 
 def first_of(names: Sequence[str]) -> str:
@@ -102,7 +112,7 @@ def _refused(items: Sequence[SuiteItem], model: ModelRun) -> dict[str, str]:
     return refused
 
 
-def _batches(items: Sequence[SuiteItem], size: int) -> Iterator[list[SuiteItem]]:
+def batches_of(items: Sequence[SuiteItem], size: int) -> Iterator[list[SuiteItem]]:
     """Items of one length, and with the same kinds of references, at a time."""
     alike: dict[tuple[Any, ...], list[SuiteItem]] = {}
     for item in items:

@@ -70,12 +70,19 @@ def measure_clips(
 def outcomes_of(
     items: Sequence[SuiteItem], metric: SuiteMetric, ledger: SuiteLedger, missing: set[str]
 ) -> dict[str, Outcome]:
-    """What a metric gave for each item; undefined for those whose clips are `missing`."""
-    outcomes: dict[str, Outcome] = {}
+    """What a metric gave for each item; undefined for those whose clips are `missing`.
+
+    Each process that had a share of the items counts by an instance of the metric, and these are merged.
+    """
+    parts: dict[str, Any] = {}
     for item in items:
-        found = None if item.id in missing else ledger.get(item, metric)
-        outcomes[item.id] = Undefined(MISSING) if found is None else found
-    return outcomes
+        part = None if item.id in missing else ledger.part_of(item, metric)
+        if part is not None:
+            parts.setdefault(part, metric.fresh()).add(item.id, ledger.get(item, metric))
+    whole = metric.fresh()
+    for of_part in parts.values():
+        whole.merge(of_part)
+    return {item.id: whole.outcomes.get(item.id, Undefined(MISSING)) for item in items}
 
 
 def _read(path: Path) -> tuple[Clip | None, dict[str, str]]:

@@ -10,10 +10,12 @@ from statistics import fmean
 from typing import Any
 
 from vivace.evaluation.digests import content_digest
+from vivace.evaluation.grown import grown_lines
 from vivace.evaluation.metric import ItemMetric, Result, Sample, Undefined
 from vivace.evaluation.published import Skipped
 from vivace.evaluation.published_metric import labelled
 from vivace.evaluation.published_rows import table_rows, tables_of
+from vivace.evaluation.seeds import SEEDS_NOTE, is_first, prompt_of, told_n
 from vivace.evaluation.shift_verdicts import NOTE, any_marked, entry_of, mark_of
 from vivace.evaluation.suites.beside import Beside
 from vivace.evaluation.suites.ledger import SCHEMA, Outcome, SuiteMetric
@@ -33,6 +35,7 @@ from vivace.media import replacing
 
 ALL = "all"
 HUMAN_ONLY = "human only"
+_SEEDS = ("seeds", "clips")  # of a figure whose prompts have several seeds
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def write_suite_summary(
     for name, proxies in suite.dimensions.items():
         ids = [item.id for item in suite.items if name in item.tags]
         dimensions[name] = {
-            "n_prompts": len(ids),
+            "n_prompts": len(set(map(prompt_of, ids))),
             "judged": "proxies" if proxies else HUMAN_ONLY,
             "proxies": {
                 proxy: entry_of(pooled(proxy, ids)) | _beside(by_name[proxy], ids, beside)
@@ -135,7 +138,8 @@ def write_suite_summary(
         "environment": environment(),
         "bootstrap": BOOTSTRAP,
         "generators": [condition],
-        "n_items": len(suite.items),
+        "n_items": len(set(map(prompt_of, groups[ALL]))),
+        "n_clips": len(suite.items),
         "counted": asdict(counted),
         "groups": {
             group: {condition: {name: entry_of(result) for name, result in scores.items()}}
@@ -187,7 +191,7 @@ def _beside(metric: SuiteMetric, ids: Sequence[str], beside: Beside) -> dict[str
         inside = {name: found[metric.name][name] for name in ids if name in found.get(metric.name, {})}
         if inside:
             result = pooled_result(metric, inside)
-            told[condition] = {"value": result.value, "n": result.n}
+            told[condition] = _short(result.to_json())
     return {"beside": told} if told else {}
 
 
@@ -201,7 +205,7 @@ def _column_beside(
             inside = [item for item in items if item.id in found[column.metrics[0]] and column.counts(item)]
             if inside:
                 figure = _column(column, inside, by_name, found, ())
-                told[condition] = {"value": figure["value"], "n": figure["n"]}
+                told[condition] = _short(figure)
     return {"beside": told} if told else {}
 
 
@@ -225,20 +229,33 @@ def _column(
     ids = {part: [name for name, group in members.items() if group == part] for part in parts}
     if column.pooling == "items":
         result = pooled_result(metric, {name: found[name] for part in parts for name in ids[part]})
-        return told | {key: result.to_json()[key] for key in ("value", "ci_low", "ci_high", "n", "reasons", "version")}
+        kept = ("value", "ci_low", "ci_high", "n", "reasons", "version", *_SEEDS)
+        return told | {key: value for key, value in result.to_json().items() if key in kept}
     results = [pooled_result(metric, {name: found[name] for name in ids[part]}) for part in parts]
     values = [result.value for result in results if result.value is not None]
     return told | {
         "value": fmean(values) if values else None,
         "n": sum(result.n for result in results),
         "version": metric.version,
+        **_seeds_of_parts(results),
     }
+
+
+def _short(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """Value and n of a figure, with seeds where there are several."""
+    return {name: figure[name] for name in ("value", "n", *_SEEDS) if name in figure}
+
+
+def _seeds_of_parts(results: Sequence[Result]) -> dict[str, Any]:
+    seeds = max((result.seeds for result in results), default=1)
+    return {} if seeds == 1 else {"seeds": seeds, "clips": sum(result.clips or 0 for result in results)}
 
 
 def _judged_by(items: Sequence[SuiteItem]) -> dict[str, str]:
     """Digests of all prompts with their texts, and of all references in files."""
-    given = {item.id: item.digests() for item in items}
-    words = [[item.id, item.group, item.seed, item.seconds, given[item.id].pop(WORDS)] for item in items]
+    prompts = [item for item in items if is_first(item.id)]
+    given = {item.id: item.digests() for item in prompts}
+    words = [[item.id, item.group, item.seed, item.seconds, given[item.id].pop(WORDS)] for item in prompts]
     return {"prompts_sha256": content_digest(words), "references_sha256": content_digest(given)}
 
 
@@ -288,10 +305,12 @@ def _markdown(summary: Mapping[str, Any], results: Mapping[str, Mapping[str, Res
     lines = [f"# {summary['suite']}: {summary['model']}", "", summary["note"], ""]
     lines.append(f"Protocol `{summary['protocol']}`: figures of other protocols cannot be compared with these.")
     lines.append(
-        f"Items {summary['n_items']}: missing {len(counted['missing'])}, of these not to be made "
+        f"Items {items_told(summary)}: missing {len(counted['missing'])}, of these not to be made "
         f"{len(counted['failed'])}; unreadable {len(counted['unreadable'])}; cut {len(counted['cut'])}; "
         f"with a reference that cannot be read {len(counted['broken_references'])}."
     )
+    if "each_prompt" in summary["seeds"]:
+        lines += ["", SEEDS_NOTE]
     if summary["columns"]:
         lines += ["", "## As published", "", "| figure | value | made of | rule |", "|---|---|---|---|"]
         for name, column in summary["columns"].items():
@@ -325,11 +344,12 @@ def _markdown(summary: Mapping[str, Any], results: Mapping[str, Mapping[str, Res
     for metric, result in results[ALL].items():
         arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[result.direction]
         unit = f" ({result.unit})" if result.unit else ""
-        cells = [_value(results[group][metric].to_json()) + _group_beside(summary, group, metric) for group in names]
+        cells = [_value(results[group][metric].to_json()) + group_beside(summary, group, metric) for group in names]
         title = labelled(metric, result.version) + mark_of(entry_of(result))
         lines.append(f"| {title}{unit}{arrow} | {' | '.join(cells)} |")
     if any_marked(summary["groups"]):
         lines += ["", NOTE]
+    lines += grown_lines(summary["groups"][ALL])
     lines += skipped_lines(summary["skipped"])
     for what in ("failed", "unreadable", "broken_references"):
         if counted[what]:
@@ -338,8 +358,14 @@ def _markdown(summary: Mapping[str, Any], results: Mapping[str, Mapping[str, Res
     return "\n".join(lines) + "\n"
 
 
-def _group_beside(summary: Mapping[str, Any], group: str, metric: str) -> str:
-    """As `beside_of`, of a metric over a group."""
+def items_told(summary: Mapping[str, Any]) -> str:
+    """How many prompts a run has, times seeds where these are several."""
+    items, clips = summary["n_items"], summary["n_clips"]
+    return str(items) if clips == items else f"{items} x {clips // items}"
+
+
+def group_beside(summary: Mapping[str, Any], group: str, metric: str) -> str:
+    """As `beside_of`, of a metric over a group of the summary."""
     conditions: Mapping[str, Any] = summary["groups"][group]
     others = {name: found[metric] for name, found in conditions.items() if metric in found}
     return beside_of({"beside": {name: found for name, found in others.items() if name in (TRUTH, FLOOR)}})
@@ -349,8 +375,8 @@ def _value(figure: Mapping[str, Any]) -> str:
     if figure.get("status") == "skipped":
         return "skipped"
     if figure["value"] is None:
-        return f"- (n {figure['n']})"
+        return f"- (n {told_n(figure)})"
     text = f"{figure['value']:.3f}"
     if figure.get("ci_low") is not None and figure.get("ci_high") is not None:
         text += f" [{figure['ci_low']:.3f}, {figure['ci_high']:.3f}]"
-    return f"{text} n {figure['n']}"
+    return f"{text} n {told_n(figure)}"

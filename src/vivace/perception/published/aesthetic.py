@@ -12,13 +12,14 @@ from vivace.models.aesthetic import AestheticHead, own_name
 from vivace.models.wavlm import frozen
 from vivace.perception.published.imagebind import PICTURE_DEVIATION, PICTURE_MEAN
 from vivace.perception.published.pictures import squares
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.weights import load_strictly, load_transformers, read_tensors
 
 LAION_HEAD, V2_5_HEAD = "sac+logos+ava1-l14-linearMSE.pth", "aesthetic_predictor_v2_5.pth"
 _HALF = (0.5, 0.5, 0.5)
 
 
-class AestheticPredictor:
+class AestheticPredictor(Placed):
     """A picture's score of about 1 to 10.
 
     Args:
@@ -72,7 +73,7 @@ class AestheticPredictor:
         head = _head(path / V2_5_HEAD, model.config.vision_config.hidden_size)
         return cls(model, head, _HALF, _HALF, keep_shape=False)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, frames: np.ndarray, batch: int = 8) -> np.ndarray:
         """Scores [T] of pictures uint8 [T, H, W, 3]."""
         scores = []
@@ -80,10 +81,13 @@ class AestheticPredictor:
             part = squares(
                 frames[first : first + batch], self._side, self._mean, self._deviation, keep_shape=self._keep_shape
             )
-            output = self.model.get_image_features(pixel_values=part)
+            output = self.model.get_image_features(pixel_values=part.to(self.device))
             vectors = output if isinstance(output, torch.Tensor) else output.pooler_output
-            scores.append(self.head(vectors.float()).numpy())
+            scores.append(self.head(vectors.float()).cpu().numpy())
         return np.concatenate(scores)
+
+    def _networks(self) -> tuple[Any, ...]:
+        return self.model, self.head
 
 
 def _head(path: Path, dim: int) -> AestheticHead:

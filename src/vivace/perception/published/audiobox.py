@@ -12,6 +12,7 @@ import torch
 from vivace.errors import VivaceError
 from vivace.models.audiobox import AXES, AudioboxAesthetics, own_name
 from vivace.models.wavlm import frozen
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at
 from vivace.perception.published.weights import load_strictly, read_tensors
 
@@ -20,7 +21,7 @@ WINDOW = 10 * RATE
 _WRAPPED = "encoder."  # before every name where the publisher's later class, which holds the network, wrote the file
 
 
-class Audiobox:
+class Audiobox(Placed):
     """The network with the weights of a folder that holds config.json and model.safetensors.
 
     Args:
@@ -51,7 +52,7 @@ class Audiobox:
             )
         self.scale = {axis: (float(scale[axis]["mean"]), float(scale[axis]["std"])) for axis in AXES}
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, audio: np.ndarray, sample_rate: int) -> dict[str, float]:
         """The four judgements of a sound [C, N]: the mean over windows of ten seconds, weighted by their length."""
         sound = mono_at(audio, sample_rate, RATE)
@@ -61,7 +62,7 @@ class Audiobox:
             part = sound[start : start + WINDOW]
             padded = torch.from_numpy(np.pad(part, (0, WINDOW - len(part))))[None]
             mask = (torch.arange(WINDOW) < len(part))[None]
-            for axis, value in self.model(padded, mask).items():
+            for axis, value in self.model(padded.to(self.device), mask.to(self.device)).items():
                 mean, deviation = self.scale[axis]
                 totals[axis] += (float(value[0]) * deviation + mean) * len(part)
             lengths += len(part)

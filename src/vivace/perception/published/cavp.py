@@ -14,13 +14,14 @@ from vivace.media import Clip
 from vivace.models.cavp import FPS, RATE, SIDE, Cavp, spectrogram
 from vivace.models.wavlm import frozen
 from vivace.perception.published.pictures import squares
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at, picture_indices
 from vivace.perception.published.weights import load_strictly, read_tensors
 
 AT_ONCE = 40  # pictures that see each other
 
 
-class CavpVectors:
+class CavpVectors(Placed):
     """The network with its public weights.
 
     Args:
@@ -35,7 +36,7 @@ class CavpVectors:
         load_strictly(network, read_tensors(path), str, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, clip: Clip) -> tuple[np.ndarray, np.ndarray] | None:
         """What is seen and heard in each quarter of the whole seconds of a clip, [4 s, D] each; None below a second.
 
@@ -54,8 +55,8 @@ class CavpVectors:
             pictures = squares(
                 shown, SIDE, (0.0,) * 3, (1.0,) * 3, keep_shape=False, resampling=Image.Resampling.BILINEAR
             )
-            seen.append(self.model.see(pictures.transpose(0, 1)[None])[0])
+            seen.append(self.model.see(pictures.transpose(0, 1)[None].to(self.device))[0])
         sound = torch.from_numpy(mono_at(clip.audio, clip.sample_rate, RATE))[: seconds * RATE - 1]
         sound = F.pad(sound, (0, seconds * RATE - 1 - len(sound)))
-        heard = self.model.hear(spectrogram(sound[None]))[0]
-        return torch.cat(seen).numpy(), heard.numpy()
+        heard = self.model.hear(spectrogram(sound[None]).to(self.device))[0]
+        return torch.cat(seen).cpu().numpy(), heard.cpu().numpy()

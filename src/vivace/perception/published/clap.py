@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vivace.errors import VivaceError
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at, peak_at
 from vivace.perception.published.weights import load_transformers
 
@@ -17,7 +18,7 @@ PEAK = -1.0  # dBFS, as Verse-Bench prepares sounds
 SEED = 0
 
 
-class Clap:
+class Clap(Placed):
     """The network with the weights of a transformers folder.
 
     Args:
@@ -39,7 +40,7 @@ class Clap:
                 f"Folder {str(path)!r} lacks CLAP's extractor or tokenizer; give the whole folder."
             ) from error
 
-    @torch.no_grad()
+    @inference()
     def of_sound(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """Vector [D] of a sound [C, N].
 
@@ -53,17 +54,17 @@ class Clap:
             inputs = self.extractor(sound, sampling_rate=RATE, return_tensors="pt")
         finally:
             np.random.set_state(state)  # noqa: NPY002
-        return _vector(self.model.get_audio_features(**inputs))
+        return _vector(self.model.get_audio_features(**inputs.to(self.device)))
 
-    @torch.no_grad()
+    @inference()
     def of_text(self, text: str) -> np.ndarray:
         """Vector [D] of a text."""
         inputs = self.tokenizer([text], padding=True, truncation=True, return_tensors="pt")
-        names = ("input_ids", "attention_mask")
-        return _vector(self.model.get_text_features(**{name: inputs[name] for name in names}))
+        given = {name: inputs[name].to(self.device) for name in ("input_ids", "attention_mask")}
+        return _vector(self.model.get_text_features(**given))
 
 
 def _vector(output: Any) -> np.ndarray:
     tensor = output if isinstance(output, torch.Tensor) else output.pooler_output
-    vector = tensor[0].float().numpy()
+    vector = tensor[0].float().cpu().numpy()
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))

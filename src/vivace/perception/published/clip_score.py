@@ -11,13 +11,14 @@ import torch
 from vivace.errors import VivaceError
 from vivace.perception.published.imagebind import PICTURE_DEVIATION, PICTURE_MEAN
 from vivace.perception.published.pictures import squares
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.weights import load_transformers
 
 PICTURES = 48  # of a clip, evenly spread
 _VOCABULARY = ("tokenizer.json", "vocab.json")
 
 
-class ClipVectors:
+class ClipVectors(Placed):
     """The network with the weights of a transformers folder.
 
     Args:
@@ -41,7 +42,7 @@ class ClipVectors:
         except Exception as error:
             raise VivaceError(f"Folder {str(path)!r} has a tokenizer that cannot be read; give CLIP's own.") from error
 
-    @torch.no_grad()
+    @inference()
     def of_pictures(self, frames: np.ndarray, batch: int = 16) -> np.ndarray:
         """Vectors [48, D] of pictures spread over uint8 [T, H, W, 3]; of few pictures some are taken twice."""
         chosen = frames[np.linspace(0, len(frames) - 1, PICTURES).round().astype(int)]
@@ -49,17 +50,17 @@ class ClipVectors:
         for first in range(0, len(chosen), batch):
             # ImageBind's pictures are normalised as CLIP's are.
             part = squares(chosen[first : first + batch], self._side, PICTURE_MEAN, PICTURE_DEVIATION, keep_shape=True)
-            found.append(_vectors(self.model.get_image_features(pixel_values=part)))
+            found.append(_vectors(self.model.get_image_features(pixel_values=part.to(self.device))))
         return np.concatenate(found)
 
-    @torch.no_grad()
+    @inference()
     def of_text(self, text: str) -> np.ndarray:
         """Vector [D] of a text; what is beyond the network's length is cut off."""
         inputs = self.tokenizer([text], truncation=True, max_length=self._most, return_tensors="pt")
-        names = ("input_ids", "attention_mask")
-        return np.asarray(_vectors(self.model.get_text_features(**{name: inputs[name] for name in names}))[0])
+        given = {name: inputs[name].to(self.device) for name in ("input_ids", "attention_mask")}
+        return np.asarray(_vectors(self.model.get_text_features(**given))[0])
 
 
 def _vectors(output: Any) -> np.ndarray:
     tensor = output if isinstance(output, torch.Tensor) else output.pooler_output
-    return np.asarray(tensor.float().numpy())
+    return np.asarray(tensor.float().cpu().numpy())

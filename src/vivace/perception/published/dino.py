@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from PIL import Image
 
 from vivace.perception.published.pictures import squares
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.weights import load_transformers
 
 SIDE, SHORTER = 224, 256  # DINOv2's processor makes the shorter side 256 and cuts out the middle
@@ -17,7 +17,7 @@ VERSE_BENCH_TOKEN = -2  # a patch of the last row, where the class token may hav
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class DinoTokens:
+class DinoTokens(Placed):
     """The vectors by which Verse-Bench's identity score compares pictures.
 
     Args:
@@ -34,7 +34,7 @@ class DinoTokens:
         self.model: Any = load_transformers(DINOv3ViTModel if family == "dinov3" else Dinov2Model, path)
         self._side, self._stretched = side, family == "dinov3"
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, frames: np.ndarray, batch: int = 8) -> tuple[np.ndarray, np.ndarray]:
         """The class token and the token -2 of pictures uint8 [T, H, W, 3]: [T, D] each."""
         tokens = []
@@ -48,7 +48,7 @@ class DinoTokens:
                 shorter=self._side * SHORTER // SIDE,
                 resampling=Image.Resampling.BILINEAR if self._stretched else Image.Resampling.BICUBIC,
             )
-            found = self.model(pixel_values=pictures).last_hidden_state.float()
-            tokens.append(found[:, [0, VERSE_BENCH_TOKEN]].numpy())
+            found = self.model(pixel_values=pictures.to(self.device)).last_hidden_state.float()
+            tokens.append(found[:, [0, VERSE_BENCH_TOKEN]].cpu().numpy())
         both = np.concatenate(tokens)
         return both[:, 0], both[:, 1]

@@ -42,6 +42,8 @@ class Dnsmos:
         VivaceError: a graph is missing or is another one.
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, path: Path) -> None:
         try:
             runtime = importlib.import_module("onnxruntime")
@@ -51,6 +53,9 @@ class Dnsmos:
             ) from None
         self._p835 = _session(runtime, path / P835_FILE, (WINDOW,), 3)
         self._p808 = _session(runtime, path / P808_FILE, (_FRAMES, _BANDS), 1)
+
+    def to(self, device: str) -> None:
+        """The graphs are small and stay on the CPU."""
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> dict[str, float]:
         """`sig`, `bak`, `ovrl` and `p808` of a sound [C, N]: the means over its windows.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vivace.errors import VivaceError
+from vivace.perception.published.placing import Placed, moving
 from vivace.perception.published.resampling import mono_at
 from vivace.perception.published.weights import PUBLISHED, MissingWeightsError
 
@@ -32,16 +33,34 @@ SENSEVOICE_ASKED: Mapping[str, Any] = {
 PARAFORMER_ASKED: Mapping[str, Any] = {"batch_size_s": 300}
 
 
-class FunasrSpeech:
+class FunasrSpeech(Placed):
     """Speech to text.
 
     Args:
         model: `generate(input=float32 [N] at 16 kHz, **asked)` gives a list of tables with "text", one for each sound.
         asked: what it is asked for. tidy: takes marks of language, mood and events out of its text.
+        load: gives the model on a device; None where it stays where it is.
     """
 
-    def __init__(self, model: Any, asked: Mapping[str, Any], tidy: Callable[[str], str] = str) -> None:
-        self.model, self.asked, self.tidy = model, asked, tidy
+    def __init__(
+        self,
+        model: Any,
+        asked: Mapping[str, Any],
+        tidy: Callable[[str], str] = str,
+        load: Callable[[str], Any] | None = None,
+    ) -> None:
+        self.model, self.asked, self.tidy, self._load = model, asked, tidy, load
+
+    def to(self, device: str) -> None:
+        """The package places its networks when it reads them, so that they are read anew for another device.
+
+        Raises:
+            VivaceError: there is no such device, or no room on it.
+        """
+        with moving(device) as place:
+            if self._load is not None and place != self.device:
+                self.model = self._load(device)
+                self.device = place
 
     @classmethod
     def sensevoice(cls, path: Path) -> FunasrSpeech:
@@ -56,7 +75,8 @@ class FunasrSpeech:
             raise VivaceError(f"Folder {str(path)!r} has no folder {VAD_FOLDER!r}; put the detector's files there.")
         settings = {"vad_model": str(spans), "vad_kwargs": {"max_single_segment_time": LONGEST_SPAN_MS}}
         tidy = importlib.import_module("funasr.utils.postprocess_utils").rich_transcription_postprocess
-        return cls(_loaded(package, path, settings), SENSEVOICE_ASKED, tidy)
+        load = _loader(package, path, settings)
+        return cls(load("cpu"), SENSEVOICE_ASKED, tidy, load)
 
     @classmethod
     def paraformer(cls, path: Path) -> FunasrSpeech:
@@ -65,7 +85,8 @@ class FunasrSpeech:
         Raises:
             MissingWeightsError: the package is not installed. VivaceError: the folder cannot be read.
         """
-        return cls(_loaded(_installed("paraformer"), path, {}), PARAFORMER_ASKED)
+        load = _loader(_installed("paraformer"), path, {})
+        return cls(load("cpu"), PARAFORMER_ASKED, load=load)
 
     def __call__(self, audio: np.ndarray, sample_rate: int) -> str:
         """The text of a sound [C, N]; "" where no speech is found.
@@ -86,9 +107,13 @@ def _installed(key: str) -> Any:
         raise MissingWeightsError(PUBLISHED[key], "are of use only with the package funasr, not installed") from None
 
 
-def _loaded(package: Any, path: Path, settings: Mapping[str, Any]) -> Any:
-    try:
-        return package.AutoModel(model=str(path), device="cpu", disable_update=True, disable_pbar=True, **settings)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160]
-        raise VivaceError(f"Folder {str(path)!r} cannot be read ({reason}); give the publisher's folder.") from error
+def _loader(package: Any, path: Path, settings: Mapping[str, Any]) -> Callable[[str], Any]:
+    def load(device: str) -> Any:
+        try:
+            return package.AutoModel(model=str(path), device=device, disable_update=True, disable_pbar=True, **settings)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160]
+            problem = f"Folder {str(path)!r} cannot be read ({reason})"
+            raise VivaceError(f"{problem}; give the publisher's folder.") from error
+
+    return load

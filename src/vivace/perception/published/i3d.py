@@ -12,12 +12,13 @@ import torch.nn.functional as F
 
 from vivace.models.i3d import I3D, SIDE, own_name
 from vivace.models.wavlm import frozen
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.weights import load_strictly, read_tensors
 
 PICTURES = 16
 
 
-class VideoLogits:
+class VideoLogits(Placed):
     """I3D with its public weights.
 
     Args:
@@ -32,10 +33,10 @@ class VideoLogits:
         load_strictly(network, read_tensors(path), own_name, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Logits [400] of the first 16 of pictures uint8 [T, H, W, 3], T at least `vivace.models.i3d.SHORTEST`."""
-        return np.asarray(self.model(video_input(frames[:PICTURES])[None])[0].numpy())
+        return np.asarray(self.model(video_input(frames[:PICTURES])[None].to(self.device))[0].cpu().numpy())
 
 
 def video_input(frames: np.ndarray) -> torch.Tensor:

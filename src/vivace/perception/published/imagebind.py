@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from vivace.errors import VivaceError
 from vivace.media import Clip
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at
 from vivace.perception.published.weights import PUBLISHED, MissingWeightsError, load_strictly, read_tensors
 
@@ -27,7 +28,7 @@ PICTURE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 PICTURE_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
-class ImageBind:
+class ImageBind(Placed):
     """Pictures and sound to vectors in one space.
 
     Args:
@@ -57,30 +58,30 @@ class ImageBind:
         load_strictly(model, read_tensors(path), str, path)
         return cls(model.eval().requires_grad_(False), lambda texts: data.load_and_transform_text(texts, "cpu"))
 
-    @torch.no_grad()
+    @inference()
     def of_text(self, text: str) -> np.ndarray:
         """Vector [D] of a text."""
         return self._vectors("text", self.tokens([text]))[0]
 
-    @torch.no_grad()
+    @inference()
     def of_sound(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """Vector [D] of a sound [C, N]: the mean over three clips of two seconds."""
         return self._vectors("audio", sound_input(audio, sample_rate)[None])[0]
 
-    @torch.no_grad()
+    @inference()
     def of_video(self, clip: Clip) -> np.ndarray:
         """Vector [D] of a clip's pictures: the mean over five clips of two pictures and three crops of each."""
         assert clip.frames is not None
         return self._vectors("vision", video_input(clip.frames, float(clip.fps))[None])[0]
 
-    @torch.no_grad()
+    @inference()
     def of_pictures(self, frames: np.ndarray, batch: int = 32) -> np.ndarray:
         """Vectors [T, D] of single pictures uint8 [T, H, W, 3], each shorter side to 224 and cut to the middle."""
         parts = [frames[n : n + batch] for n in range(0, len(frames), batch)]
         return np.concatenate([self._vectors("vision", _crops(_scaled(part, "bicubic"))[1]) for part in parts])
 
     def _vectors(self, name: str, inputs: torch.Tensor) -> np.ndarray:
-        output = self.model({name: inputs})
+        output = self.model({name: inputs.to(self.device)})
         if not isinstance(output, dict) or name not in output:
             raise VivaceError(f"The installed imagebind gives no {name!r} vectors; install the published package.")
         return np.asarray(output[name].float().cpu().numpy())

@@ -11,14 +11,15 @@ import torch
 from vivace.errors import VivaceError
 from vivace.models import maniqa
 from vivace.models.maniqa import SIDE, Maniqa
-from vivace.models.musiq import Musiq, patches
+from vivace.models.musiq import Musiq, Patches, patches
 from vivace.models.wavlm import frozen
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.weights import load_strictly, read_tensors
 
 CROPS, SEED = 20, 0
 
 
-class MusiqScores:
+class MusiqScores(Placed):
     """MUSIQ with its public weights.
 
     Args:
@@ -33,13 +34,16 @@ class MusiqScores:
         load_strictly(network, read_tensors(path), str, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Scores [T], 0 to 100, of pictures uint8 [T, H, W, 3]."""
-        return np.array([float(self.model(patches(_colours(frame)))) for frame in frames])
+        return np.array([float(self.model(self._placed(patches(_colours(frame))))) for frame in frames])
+
+    def _placed(self, parts: Patches) -> Patches:
+        return Patches(*(tensor.to(self.device) for tensor in parts))
 
 
-class ManiqaScores:
+class ManiqaScores(Placed):
     """MANIQA with its public weights.
 
     Args:
@@ -55,7 +59,7 @@ class ManiqaScores:
         load_strictly(network, tensors, str, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Scores [T], about 0 to 1, of pictures uint8 [T, H, W, 3]: the mean over 20 crops of 224 x 224.
 
@@ -74,7 +78,7 @@ class ManiqaScores:
             picture = _colours(frame) * 2.0 - 1.0
             tops, lefts = (rng.integers(0, max(1, length - SIDE), CROPS) for length in frame.shape[:2])
             crops = [picture[:, t : t + SIDE, n : n + SIDE] for t, n in zip(tops, lefts, strict=True)]
-            scores.append(float(self.model(torch.stack(crops)).mean()))
+            scores.append(float(self.model(torch.stack(crops).to(self.device)).mean()))
         return np.array(scores)
 
 

@@ -11,13 +11,14 @@ import torch.nn.functional as F
 
 from vivace.models.raft import CELL, SHORTEST, Raft
 from vivace.models.wavlm import frozen
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.weights import load_strictly, read_tensors
 
 LONGEST = 640  # pixels: pictures are halved until neither side is longer
 STEPS = 20
 
 
-class FlowSize:
+class FlowSize(Placed):
     """RAFT with its public weights.
 
     Args:
@@ -32,7 +33,7 @@ class FlowSize:
         load_strictly(network, read_tensors(path), str, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, frames: np.ndarray) -> float | None:
         """Mean of |right| and |down| over pixels and successive pictures uint8 [T, H, W, 3], in pixels of the scaled
         pictures, T at least 2; None for pictures that are too small for the network (a side below 121 after scaling).
@@ -40,7 +41,7 @@ class FlowSize:
         found = []
         before: tuple[torch.Tensor, torch.Tensor] | None = None
         for frame in frames:
-            picture = flow_input(frame)[None]
+            picture = flow_input(frame)[None].to(self.device)
             if min(picture.shape[2:]) < SHORTEST:
                 return None
             features = self.model.features(picture)

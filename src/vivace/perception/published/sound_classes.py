@@ -15,6 +15,7 @@ from vivace.models.panns import Cnn14
 from vivace.models.passt import Passt
 from vivace.models.vggish import VGGish
 from vivace.models.wavlm import frozen
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at, peak_at
 from vivace.perception.published.weights import load_strictly, read_tensors
 
@@ -30,7 +31,7 @@ class Classified:
     vector: np.ndarray
 
 
-class PannsClasses:
+class PannsClasses(Placed):
     """CNN14 for 16 kHz with its public weights.
 
     Args:
@@ -45,13 +46,14 @@ class PannsClasses:
         load_strictly(network, read_tensors(path), panns.own_name, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Classified:
         """Of a sound [C, N], all of it; below a third of a second silence is added (ours)."""
-        return _classified(self.model(_filled(_centred(audio, sample_rate, panns.RATE), panns.SHORTEST)[None]))
+        sound = _filled(_centred(audio, sample_rate, panns.RATE), panns.SHORTEST)
+        return _classified(self.model(sound[None].to(self.device)))
 
 
-class PasstClasses:
+class PasstClasses(Placed):
     """PaSST-S (AudioSet mAP .476, weights averaged) with its public weights.
 
     Args:
@@ -67,12 +69,12 @@ class PasstClasses:
         load_strictly(network, read_tensors(path, drop=("head_dist.",)), str, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, audio: np.ndarray, sample_rate: int) -> Classified:
         """Of the first ten seconds of a sound [C, N], as av-benchmark has it."""
         return self._of(_centred(audio, sample_rate, passt.RATE))
 
-    @torch.no_grad()
+    @inference()
     def over_windows(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """Logits [527] of a sound [C, N] as Verse-Bench has them: peak at -1 dBFS, mean over ten seconds every five."""
         sound = torch.from_numpy(peak_at(mono_at(audio, sample_rate, passt.RATE), VERSE_BENCH_PEAK))
@@ -80,10 +82,10 @@ class PasstClasses:
         return np.stack([self._of(sound[start:]).logits for start in starts]).mean(axis=0)
 
     def _of(self, sound: torch.Tensor) -> Classified:
-        return _classified(self.model(passt.spectrogram(passt.ten_seconds(sound)[None])))
+        return _classified(self.model(passt.spectrogram(passt.ten_seconds(sound)[None]).to(self.device)))
 
 
-class VggishVectors:
+class VggishVectors(Placed):
     """VGGish with its public weights.
 
     Args:
@@ -98,11 +100,11 @@ class VggishVectors:
         load_strictly(network, read_tensors(path), str, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """A vector for each 0.96 s of a sound [C, N], [windows, 128]; a shorter sound is filled with silence (ours)."""
         sound = _filled(_centred(audio, sample_rate, vggish.RATE), vggish.SHORTEST)
-        return np.asarray(self.model(vggish.examples(sound)).numpy())
+        return np.asarray(self.model(vggish.examples(sound).to(self.device)).cpu().numpy())
 
 
 def _centred(audio: np.ndarray, sample_rate: int, rate: int) -> torch.Tensor:
@@ -117,4 +119,4 @@ def _filled(sound: torch.Tensor, length: int) -> torch.Tensor:
 
 def _classified(found: tuple[torch.Tensor, torch.Tensor]) -> Classified:
     logits, vector = found
-    return Classified(logits[0].numpy(), vector[0].numpy())
+    return Classified(logits[0].cpu().numpy(), vector[0].cpu().numpy())

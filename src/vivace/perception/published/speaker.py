@@ -11,13 +11,14 @@ import torch
 from vivace.errors import VivaceError
 from vivace.models.speaker_ecapa import EcapaSpeakerEncoder, own_name
 from vivace.models.wavlm import frozen
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at
 from vivace.perception.published.weights import load_strictly, load_transformers, read_tensors
 
 RATE = 16000
 
 
-class WavlmSpeaker:
+class WavlmSpeaker(Placed):
     """WavLM with an x-vector head (wavlm-base-plus-sv), by transformers.
 
     Args:
@@ -33,14 +34,14 @@ class WavlmSpeaker:
         except Exception as error:
             raise VivaceError(f"Folder {str(path)!r} lacks the feature extractor; give the whole folder.") from error
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """Vector [D] of length 1 of a sound [C, N]."""
         inputs = self.extractor(mono_at(audio, sample_rate, RATE), sampling_rate=RATE, return_tensors="pt")
-        return _unit(self.model(inputs.input_values).embeddings[0])
+        return _unit(self.model(inputs.input_values.to(self.device)).embeddings[0])
 
 
-class SeedTtsSpeaker:
+class SeedTtsSpeaker(Placed):
     """WavLM Large with ECAPA-TDNN, the encoder of Seed-TTS's SIM.
 
     Args:
@@ -56,11 +57,12 @@ class SeedTtsSpeaker:
         load_strictly(network, read_tensors(path, drop=("loss_calculator.",)), own_name, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """Vector [D] of length 1 of a sound [C, N], all of it."""
-        return _unit(self.model(torch.from_numpy(mono_at(audio, sample_rate, RATE))[None])[0])
+        sound = torch.from_numpy(mono_at(audio, sample_rate, RATE))
+        return _unit(self.model(sound[None].to(self.device))[0])
 
 
 def _unit(vector: torch.Tensor) -> np.ndarray:
-    return np.asarray(torch.nn.functional.normalize(vector.float(), dim=-1).numpy())
+    return np.asarray(torch.nn.functional.normalize(vector.float(), dim=-1).cpu().numpy())

@@ -24,13 +24,14 @@ from vivace.models.synchformer import (
 )
 from vivace.models.wavlm import frozen
 from vivace.perception.published.pictures import squares
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at, picture_indices
 from vivace.perception.published.weights import load_strictly, read_tensors
 
 _HALF = (0.5, 0.5, 0.5)
 
 
-class OffsetLogits:
+class OffsetLogits(Placed):
     """The network with its public weights.
 
     Args:
@@ -46,7 +47,7 @@ class OffsetLogits:
         load_strictly(network, read_tensors(path, drop=("vfeat_extractor.patch_embed.",)), own_name, path)
         self.model: Any = frozen(network)
 
-    @torch.no_grad()
+    @inference()
     def segments(self, clip: Clip, batch: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
         """What is seen [S, 8, D] and heard [S, 6, D] in each segment of 0.64 s, 0.32 s apart, that both sides have."""
         assert clip.frames is not None
@@ -62,15 +63,16 @@ class OffsetLogits:
             start, end = numbers[0] * PICTURES_APART, numbers[-1] * PICTURES_APART + PICTURES
             shown = squares(clip.frames[indices[start:end]], SIDE, _HALF, _HALF, keep_shape=True).transpose(0, 1)
             starts = [n * PICTURES_APART - start for n in numbers]
-            seen.append(self.model.see(torch.stack([shown[:, at : at + PICTURES] for at in starts])))
+            pictures = torch.stack([shown[:, at : at + PICTURES] for at in starts])
+            seen.append(self.model.see(pictures.to(self.device)))
             parts = [sound[n * SAMPLES_APART : n * SAMPLES_APART + SAMPLES] for n in numbers]
-            heard.append(self.model.hear(spectrogram(torch.stack(parts))))
+            heard.append(self.model.hear(spectrogram(torch.stack(parts)).to(self.device)))
         if not seen:
             return torch.zeros(0), torch.zeros(0)
         return torch.cat(seen), torch.cat(heard)
 
-    @torch.no_grad()
+    @inference()
     def logits(self, seen: torch.Tensor, heard: torch.Tensor, starts: list[int]) -> np.ndarray:
         """Logits [windows, 21] of windows of fourteen `segments`, which begin at `starts`."""
         sides = (torch.stack([side[start : start + SEGMENTS] for start in starts]) for side in (seen, heard))
-        return np.asarray(self.model.compare(*sides).numpy())
+        return np.asarray(self.model.compare(*sides).cpu().numpy())

@@ -16,6 +16,7 @@ from vivace.media import Clip
 from vivace.models.mfcc import RATE, mfcc
 from vivace.models.syncnet import PICTURES, SIDE, SOUND_FRAMES, SyncNet, public_name
 from vivace.models.wavlm import frozen
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at, picture_indices
 from vivace.perception.published.weights import load_strictly, manifest, read_tensors
 
@@ -48,7 +49,7 @@ class FaceTrack:
         return float(max((self.boxes[:, 2:] - self.boxes[:, :2]).mean(axis=0)))
 
 
-class LipVectors:
+class LipVectors(Placed):
     """The network with its public weights.
 
     Args:
@@ -66,7 +67,7 @@ class LipVectors:
         load_strictly(model, tensors, lambda name: unknown.get(name) or names[name], path)
         self.model: Any = frozen(model)
 
-    @torch.no_grad()
+    @inference()
     def __call__(
         self, clip: Clip, track: FaceTrack, batch: int = 20, ends: Ends = "zeros"
     ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -90,9 +91,9 @@ class LipVectors:
             places = range(first, min(first + batch, windows))
             pictures = torch.stack([_pictures(crops[n : n + PICTURES]) for n in places])
             parts = [cepstra[:, CEPSTRA_PER_PICTURE * n :][:, :SOUND_FRAMES] for n in places]
-            lips.append(self.model.see(pictures))
-            heard.append(self.model.hear(torch.stack(parts)[:, None]))
-        return torch.cat(lips).numpy(), torch.cat(heard).numpy()
+            lips.append(self.model.see(pictures.to(self.device)))
+            heard.append(self.model.hear(torch.stack(parts)[:, None].to(self.device)))
+        return torch.cat(lips).cpu().numpy(), torch.cat(heard).cpu().numpy()
 
 
 def window_count(pictures: int, samples: int) -> int:

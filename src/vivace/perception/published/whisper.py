@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from vivace.errors import VivaceError
+from vivace.perception.published.placing import Placed, inference
 from vivace.perception.published.resampling import mono_at_by_fourier
 from vivace.perception.published.weights import load_transformers
 
@@ -16,7 +16,7 @@ RATE = 16000
 WINDOW = 30 * RATE
 
 
-class Whisper:
+class Whisper(Placed):
     """The network with the weights of a transformers folder.
 
     Args:
@@ -36,7 +36,7 @@ class Whisper:
             raise VivaceError(f"Folder {str(path)!r} lacks Whisper's processor; give the whole folder.") from error
         self.multilingual = bool(getattr(self.model.generation_config, "is_multilingual", False))
 
-    @torch.no_grad()
+    @inference()
     def __call__(self, audio: np.ndarray, sample_rate: int, language: str | None = "english") -> str:
         """The text of a sound [C, N], by windows of 30 seconds; greedy decoding.
 
@@ -57,7 +57,7 @@ class Whisper:
         said = []
         for start in range(0, len(sound), WINDOW):
             part = sound[start : start + WINDOW]
-            inputs = self.processor(part, sampling_rate=RATE, return_tensors="pt")
-            tokens = self.model.generate(inputs.input_features, do_sample=False, num_beams=1, **settings)
+            heard = self.processor(part, sampling_rate=RATE, return_tensors="pt").input_features
+            tokens = self.model.generate(heard.to(self.device), do_sample=False, num_beams=1, **settings)
             said.append(str(self.processor.batch_decode(tokens, skip_special_tokens=True)[0]).strip())
         return " ".join(text for text in said if text)
