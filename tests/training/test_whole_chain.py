@@ -86,6 +86,9 @@ def model(codecs: dict[str, Path], mute: Path, root: Path) -> Path:
         told = ("captions=60", "held_out=12", "fewest=2", "batch=8", f"start_from={mute}", "loop.steps=2")
         train("4-captions-all", root / "captions", [*told, *TEXT_ENCODER, *QUICK_LOOP])
         train("7-all", root / "all", joint_changes(root, mute))
+        settings = [f"output={root / 'latents-pictures'}", "source.clips=10", "precision=fp32", *made_with, *quick]
+        train("4-encode-pictures", root / "encode-pictures", settings)
+        train("7-still", root / "still", last_changes(root))
         toy = {
             "width": 32,
             "height": 32,
@@ -102,26 +105,37 @@ def model(codecs: dict[str, Path], mute: Path, root: Path) -> Path:
         made_of = [f"{name}={folder}" for name, folder in codecs.items()] + [f"speaker_encoder={encoder}"]
         changes = [f"capabilities.{name}={value}" for name, value in toy.items()]
         output = root / "model"
-        train("8-export-all", root / "export", [f"run={root / 'all'}", f"output={output}", *made_of, *changes])
+        train("8-export-all", root / "export", [f"run={root / 'still'}", f"output={output}", *made_of, *changes])
         return output
 
 
 def joint_changes(root: Path, mute: Path) -> list[str]:
-    sources = [
+    names = ("2s", "4s", "talk", "2s", "4s")  # of both sides, and of sound alone
+    sources = [change for stage in range(3) for change in source_changes(root, stage, names)]
+    steps = ["stages.0.steps=2", "stages.1.steps=2", "stages.2.steps=8", "loop.steps=12"]
+    start = [f"start_from={mute}", f"start_text_encoder_from={root / 'captions'}"]
+    return [*start, *sources, *steps, *small_changes(root)]
+
+
+def last_changes(root: Path) -> list[str]:
+    sources = source_changes(root, 0, ("2s", "2s", "4s", "2s", "2s", "talk", "2s", "4s", "pictures"))
+    return [f"start_from={root / 'all'}", *sources, "stages.0.steps=8", "loop.steps=8", *small_changes(root)]
+
+
+def source_changes(root: Path, stage: int, names: Sequence[str]) -> list[str]:
+    """Small batches of each source of a stage, from the small latents."""
+    return [
         f"stages.{stage}.sources.{number}.{key}={value}"
-        for stage in range(3)
-        for number, name in enumerate(("2s", "4s", "talk", "2s", "4s"))  # of both sides, and of sound alone
+        for number, name in enumerate(names)
         for key, value in (("folder", root / f"latents-{name}"), ("batch", 2))
     ]
-    steps = ["stages.0.steps=2", "stages.1.steps=2", "stages.2.steps=8", "loop.steps=12"]
+
+
+def small_changes(root: Path) -> list[str]:
     return [
-        f"start_from={mute}",
-        f"start_text_encoder_from={root / 'captions'}",
         f"validation.latents={root / 'latents-validation'}",
         "validation.clips=4",
         "validation.batch=4",
-        *sources,
-        *steps,
         *TRANSFORMER,
         *TEXT_ENCODER,
         *QUICK_LOOP,
