@@ -229,7 +229,7 @@ def test_the_recipes_go_together_and_take_half_of_the_base_s_steps() -> None:
     assert (train.sources[0].folder, train.validation.latents) == (encoded.output, held_out.output)
     size = encoded.source.sizes[0]
     assert encoded.low.size(size.height, size.width, 16) == (128, 128)
-    model = load_recipe(RECIPES / "nano-alive" / "5-export.toml")
+    model = load_recipe(RECIPES / "nano-alive" / "6-export.toml")
     assert (train.base, encoded.vae, encoded.audio_vae) == (model.output, model.vae, model.audio_vae)
     abilities = RefinerCapabilities.read(export.capabilities)
     base_steps = model.capabilities["presets"][model.capabilities["preset"]]["steps"]
