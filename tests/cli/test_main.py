@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 
@@ -5,6 +6,7 @@ import pytest
 
 from vivace import __version__
 from vivace.cli.main import main
+from vivace.errors import VivaceError
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -62,3 +64,19 @@ def test_bad_input_is_one_sentence_and_code_2(words: list[str], capsys: pytest.C
     assert shown.err.startswith("vivace: ")
     assert shown.err.count("\n") == 1
     assert "Traceback" not in shown.err
+
+
+def test_ctrl_c_that_a_library_turned_into_an_error_is_still_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted_import() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise VivaceError("Model 'm' cannot be loaded; give a whole folder.") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("vivace.cli.main.build", interrupted_import)
+    assert main([]) == 130
+    assert capsys.readouterr().err == "Stopped; no unfinished file is left.\n"
+    assert signal.getsignal(signal.SIGINT) is before

@@ -6,10 +6,12 @@ own modules before `main` runs, so that Ctrl-C is answered in our words from the
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vivace import __version__
@@ -93,31 +95,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read by the OpenMP runtime when torch starts. Threads that wait by spinning make a busy machine many times
     # slower: two threads on two cores beside another job took 70 s where one took 0.8 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        result = build()(words, prog_name="vivace", standalone_mode=False)
-        if result == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code, without a word.
+    with _interrupts() as interrupts:
+        try:
+            result = build()(words, prog_name="vivace", standalone_mode=False)
+            if result == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code, without a word.
+                return _stopped()
+            return result if isinstance(result, int) else 0
+        except KeyboardInterrupt:
             return _stopped()
-        return result if isinstance(result, int) else 0
-    except VivaceError as error:
+        except Exception as error:
+            if interrupts:
+                return _stopped()
+            return _failed(error)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The Ctrl-Cs that came so far; each raises KeyboardInterrupt as ever.
+
+    What surfaces does not always tell of it: a library interrupted within an import, above all while a compiled module
+    starts, raises an error of its own instead.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    # A job started in the background ignores Ctrl-C, and shall go on doing so.
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield came
+        return
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # Only the main thread may.
+        yield came
+        return
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _failed(error: Exception) -> int:
+    """The exit code for an error, which is told in one sentence. Raises it again where it is none of the user's."""
+    if isinstance(error, VivaceError):
         return _complain(str(error))
-    except KeyboardInterrupt:
-        return _stopped()
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # Whoever read our output has gone; without this Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
-    except OSError as error:
+    if isinstance(error, OSError):
         where = f" {error.filename!r}" if error.filename else ""
         return _complain(f"The system refused access{where}: {error.strerror or error}; check the path and free space.")
-    except MemoryError:
+    if isinstance(error, MemoryError):
         return _complain("Memory ran out; ask for a smaller size or fewer seconds.")
-    except Exception as error:
-        # Typer's own usage errors; their class lives in click or in typer depending on the version.
-        format_message = getattr(error, "format_message", None)
-        if format_message is None:
-            raise
-        command = getattr(getattr(error, "ctx", None), "command_path", "vivace")
-        return _complain(f"{' '.join(format_message().split()).rstrip('.')}; see {command} --help.")
+    # Typer's own usage errors; their class lives in click or in typer depending on the version.
+    format_message = getattr(error, "format_message", None)
+    if format_message is None:
+        raise error
+    command = getattr(getattr(error, "ctx", None), "command_path", "vivace")
+    return _complain(f"{' '.join(format_message().split()).rstrip('.')}; see {command} --help.")
 
 
 def _stopped() -> int:
