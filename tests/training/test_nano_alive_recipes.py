@@ -115,7 +115,7 @@ def test_what_follows_runs_too_and_a_refiner_fits_the_model_with_and_without_ref
 ) -> None:
     for name in ("1-encode-pairs", "1-encode-validation", "2-refiner", "3-export"):
         run(name, chain, latents, codecs, of="nano-alive-refiner")
-    for name in ("1-encode-cross", "2-cross", "3-export-cross"):
+    for name in ("1-encode-cross", "1-encode-cross-pictures", "2-cross", "3-export-cross"):
         run(name, chain, latents, codecs, of="nano-alive-references")
     # Trained beside the model that knew no references; its base is now the one that does.
     refiner = AliveRefinerPipeline.from_pretrained(chain / "src" / "vivace" / "nano" / "nano-alive-refiner")

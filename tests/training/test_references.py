@@ -71,6 +71,17 @@ def test_references_are_the_latents_of_single_pictures(shown: Path, codecs: dict
     assert [len(x) for x in batch.references] == [len(plan.pictures()) for plan in plan_takes(_source())]
 
 
+def test_single_pictures_of_characters_have_references_too(codecs: dict[str, Path], tmp_path: Path) -> None:
+    run_encode(encode_recipe(tmp_path / "alone", codecs, _source(), pictures_alone=True), tmp_path)
+    reader = ShardReader(tmp_path / "alone", "latents")
+    batch = read_batch(reader, range(6))
+    assert batch.latents.audio is None
+    assert batch.latents.video is not None
+    assert batch.latents.video.shape[2] == 1
+    assert batch.references is not None
+    assert [len(x) for x in batch.references] == [len(plan.pictures()) for plan in plan_takes(_source())]
+
+
 def test_a_batch_is_shown_references_clean_and_only_those_it_has(shown: Path, tmp_path: Path) -> None:
     never = {"text": 0.0, "exchange": 0.0, "references": 0.0, "text_and_references": 0.0}
     objective = AliveObjective(alive_recipe(shown, dropout=never), tmp_path)

@@ -159,13 +159,15 @@ class AlivePipeline(ClipPipeline):
         shown = fitted_references(can, references, len(prompts), size, pictured=modalities != "audio")
         chosen = self._guided(preset, guides or {}, modalities, referenced=any(shown))
         chosen = adjusted(chosen, num_inference_steps, cache)
-        rule = rule or chosen.guidance(video=modalities != "audio", audio=modalities != "video", references=any(shown))
+        with_sides = {"video": modalities != "audio", "audio": modalities != "video"}
+        alone = {"video": False, "audio": True}
         shared = self._settled(
             prompts,
             arranged,
             modalities,
             chosen,
-            rule,
+            rule or chosen.guidance(**with_sides, references=any(shown)),
+            rule.only(**alone) if rule else chosen.guidance(**alone, references=any(shown)),
             shaping=chosen.shaping(),
             negative_prompt=negative_prompt,
             seed=seed,
@@ -230,7 +232,7 @@ class AlivePipeline(ClipPipeline):
         if given.video is not None:
             mask = given.video.known.to(given.video.clean)
             clip = replace(clip, condition=given.video.clean, mask=mask)
-        if not any(plan.references):
+        if not plan.video or not any(plan.references):
             return clip
         there = torch.arange(max(map(len, plan.references)), device=device)
         counts = torch.tensor([len(row) for row in plan.references], device=device)

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -285,42 +286,29 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
         with clock.timing("given"), self.at_work("vae", "audio_vae"):
             given = self._given(plan, noise, device)
 
+        turns = plan.turns
         with (
             clock.timing("sampling"),
             self.at_work("transformer"),
-            self.progress_bar(total=plan.preset.steps) as bar,
+            self.progress_bar(total=plan.preset.steps * len(turns)) as bar,
         ):
-            contexts = self._contexts(plan, read, given)
 
-            def on_step(step: Step) -> AV[Tensor] | None:
+            def on_step(before: int, step: Step) -> AV[Tensor] | None:
                 bar.update()
                 if callback_on_step_end is None:
                     return None
-                answer = callback_on_step_end(self, step.index, int(step.timestep), {"latents": step.latents})
+                number = before + step.index
+                answer = callback_on_step_end(self, number, int(step.timestep), {"latents": step.latents})
                 return answer.get("latents") if isinstance(answer, dict) else None
 
-            table = plan.preset.table()
-            # Where one side is given whole there is nothing to be ahead of.
-            sound = plan.preset.sound_table() if plan.makes_both else None
-            latents = denoise(
-                self.transformer,
-                noise,
-                contexts,
-                plan.rule,
-                table,
-                solver_for(plan.preset.solver, table.sigmas, None if sound is None else sound.sigmas),
-                sound=sound,
-                given=given,
-                policy=self._policy(plan),
-                patch_size=self.transformer.config.patch_size,
-                together=together,
-                cache=plan.preset.cache,
-                devices=self.devices,
-                shaping=plan.shaping,
-                on_step=on_step,
-            )
-        # Keys and values of the context are large, and decoding needs all the memory there is.
-        del contexts, read, given
+            for number, turn in enumerate(turns):
+                own = AV(noise.video if turn.video else None, noise.audio)
+                told = partial(on_step, number * plan.preset.steps)
+                latents = self._denoised(turn, own, read, given, together, told)
+                if turn is not turns[-1]:  # the sound is made, and is given to the pictures
+                    assert latents.audio is not None
+                    given = AV(given.video, Given(latents.audio, torch.ones_like(latents.audio, dtype=torch.bool)))
+        del read, given
         with clock.timing("decoding"):
             frames: np.ndarray | Tensor | None = latents.video
             audio: np.ndarray | Tensor | None = latents.audio
@@ -341,13 +329,52 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
             seconds_spent=clock.spent,
         )
 
+    def _denoised(
+        self,
+        plan: ClipPlan,
+        noise: AV[Tensor],
+        read: Any,
+        given: AV[Given],
+        together: bool,
+        on_step: Callable[[Step], AV[Tensor] | None],
+    ) -> AV[Tensor]:
+        """Noise to latents, of one turn of a plan."""
+        given = AV(given.video if plan.video else None, given.audio)
+        # Keys and values of the context are large, and are gone before what comes next needs memory.
+        contexts = self._contexts(plan, read, given)
+        table = plan.preset.table()
+        # Where one side is given whole there is nothing to be ahead of.
+        sound = plan.preset.sound_table() if plan.makes_both else None
+        return denoise(
+            self.transformer,
+            noise,
+            contexts,
+            plan.rule,
+            table,
+            solver_for(plan.preset.solver, table.sigmas, None if sound is None else sound.sigmas),
+            sound=sound,
+            given=given,
+            policy=self._policy(plan),
+            patch_size=self.transformer.config.patch_size,
+            together=together,
+            cache=plan.preset.cache,
+            devices=self.devices,
+            shaping=plan.shaping,
+            on_step=on_step,
+        )
+
     def steps_of(self, plan: ClipPlan) -> int:
         """Denoising steps of all windows of a plan."""
-        return plan.preset.steps * window_count(self.abilities, plan.arranged)
+        return plan.preset.steps * len(plan.turns) * window_count(self.abilities, plan.arranged)
 
     def _own_branches(self, plan: ClipPlan) -> tuple[Branch, ...]:
         """The branches that run here."""
-        return plan.rule.needed() if self.devices is None else self.devices.own(plan.rule.needed())
+        found: dict[str, Branch] = {}
+        for rule in (plan.rule, plan.sound_rule):
+            if rule is not None:
+                branches = rule.needed()
+                found |= {b.name: b for b in (branches if self.devices is None else self.devices.own(branches))}
+        return tuple(found.values())
 
     @staticmethod
     def _texts(plan: ClipPlan, branch: Branch) -> list[str | None]:

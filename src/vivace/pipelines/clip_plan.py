@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -28,12 +28,16 @@ S = TypeVar("S", bound=Steps)
 
 @dataclass(frozen=True, kw_only=True)
 class ClipPlan:
-    """A call's settings, checked: nothing after this point depends on what a user typed."""
+    """A call's settings, checked: nothing after this point depends on what a user typed.
+
+    sound_rule: the guidance of the sound where it is made before the pictures; None where nothing is made in turn.
+    """
 
     prompts: list[str]
     negative: str | None  # None is the null text
     preset: Steps
     rule: Guidance
+    sound_rule: Guidance | None = None
     shaping: Shaping | None = None
     seeds: list[int]
     video: bool
@@ -44,6 +48,14 @@ class ClipPlan:
     def makes_both(self) -> bool:
         """Whether neither side is absent or given whole."""
         return self.video and self.audio and not (self.arranged.video_given or self.arranged.audio_given)
+
+    @property
+    def turns(self) -> tuple[ClipPlan, ...]:
+        """What is denoised one after another, each with the guidance of what it makes."""
+        if self.sound_rule is None:
+            return (self,)
+        sound = replace(self, rule=self.sound_rule, sound_rule=None, video=False)
+        return sound, replace(self, rule=self.rule.only(video=True, audio=False), sound_rule=None)
 
     @property
     def timeline(self) -> Timeline:
@@ -117,13 +129,15 @@ class Planned:
         modalities: Modalities,
         preset: Steps,
         rule: Guidance,
+        sound_rule: Guidance,
         *,
         shaping: Shaping | None = None,
         negative_prompt: str | None,
         seed: int | Sequence[int] | None,
         generator: torch.Generator | Sequence[torch.Generator] | None,
     ) -> ClipPlan:
-        """What every architecture's plan says, from what `_arranged` gave and the preset and rule that were chosen.
+        """What every architecture's plan says, from what `_arranged` gave and the preset and rules that were chosen:
+        that of the clip, and that of sound alone.
 
         Raises:
             VivaceError: a negative prompt or seeds out of range, or more devices than branches of guidance.
@@ -134,8 +148,11 @@ class Planned:
             negative = preset.negative_video if with_video else preset.negative_audio
         # A side that is given needs no prediction, and so no branch that only it would need.
         rule = rule.only(video=with_video and not arranged.video_given, audio=with_audio and not arranged.audio_given)
+        made_both = with_video and with_audio and not (arranged.video_given or arranged.audio_given)
+        in_turn = made_both and preset.order == "sound-first"
         if self.devices is not None:
-            self.devices.own(rule.needed())  # refuses more devices than branches
+            for one in (rule, sound_rule) if in_turn else (rule,):
+                self.devices.own(one.needed())  # refuses more devices than branches
             if seed is None and generator is None:
                 raise VivaceError("A clip that several devices make needs a seed that all of them know; give one.")
         return ClipPlan(
@@ -143,6 +160,7 @@ class Planned:
             negative=check_prompt(negative, "The negative prompt") if negative else None,
             preset=preset,
             rule=rule,
+            sound_rule=sound_rule if in_turn else None,
             shaping=shaping,
             seeds=seeds_for(seed, generator, len(prompts)),
             video=with_video,

@@ -35,8 +35,11 @@ class Steps(Frozen):
 
     Args:
         shift: of the noise schedule; more than 1 spends more steps at high noise.
-        sound_lead: where both sides are made, how far the sound's noise is ahead of the picture's: by how much smaller
-            its odds are (`sound_ahead`). 1 is together; more lets the picture follow a sound that is settled.
+        order: where both sides are made, "together", or "sound-first" (ours): the sound alone, and then pictures for
+            it, by the same network, whose tasks both are.
+        sound_lead: where both sides are made together, how far the sound's noise is ahead of the picture's: by how
+            much smaller its odds are (`sound_ahead`). 1 is not at all; more lets the picture follow a sound that is
+            settled.
         cache: leave the network's blocks out while their input has changed by less than this since they were last
             evaluated; 0 (never) gives exact results. See `vivace.models.reuse.BlockMemory`.
         negative_video, negative_audio: negative prompts for clips with pictures and for sound alone; None is the null
@@ -50,6 +53,7 @@ class Steps(Frozen):
     steps: int = Field(default=25, ge=1, le=MAX_STEPS)
     solver: Literal["euler", "unipc"] = "unipc"
     shift: float = Field(default=5.0, gt=0, le=100)
+    order: Literal["together", "sound-first"] = "together"
     sound_lead: float = Field(default=1.0, ge=1, le=100)
     cache: float = Field(default=0.0, ge=0, le=MAX_CACHE)
     negative_video: str | None = None
@@ -57,6 +61,12 @@ class Steps(Frozen):
     first_frame: GivenPolicy | None = None
     sound_rate: int | None = Field(default=None, ge=4000, le=192_000)
     sound_peak: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _sound_that_is_first_is_not_ahead(self) -> Self:
+        if self.order == "sound-first" and self.sound_lead != 1:
+            raise ValueError("sound_lead is for sides that are made together; leave it out with order = 'sound-first'")
+        return self
 
     def table(self) -> Table:
         """The noise schedule."""

@@ -98,9 +98,10 @@ class EncodeRecipe(BaseModel):
 
     @model_validator(mode="after")
     def _pictures_alone_have_no_sound(self) -> EncodeRecipe:
-        if self.pictures_alone and (self.low is not None or self.sound_alone or type(self.source) is not SceneSource):
+        if self.pictures_alone and (self.low is not None or self.sound_alone or isinstance(self.source, ClipFolder)):
             raise ValueError(
-                "pictures_alone is for scenes of the world without low and sound_alone; change them or leave it out"
+                "pictures_alone is for scenes of the world and characters, without low and sound_alone; change them or "
+                "leave it out"
             )
         return self
 
