@@ -170,7 +170,18 @@ def test_ctrl_c_at_any_moment_leaves_nothing_and_says_so(model_folder: Path, tmp
         "128x128",
     ]
     # A thousand steps are far from done after four seconds, whether those went into imports or into sampling.
-    code = "import sys; from vivace.cli.main import main; print('ready', flush=True); sys.exit(main())"
+    # "From the first moment on" begins inside of main.
+    code = """
+import sys
+from vivace.cli.main import main
+
+class Words(list):
+    def __iter__(self):
+        print("ready", flush=True)
+        return super().__iter__()
+
+sys.exit(main(Words(sys.argv[1:])))
+"""
     for delay in (0.0, 1.0, 4.0):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *words],

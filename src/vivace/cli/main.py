@@ -91,22 +91,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: a check failed (verify). 2: bad input or an output that cannot be written, told in one sentence on
     standard error. 130: interrupted.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with _interrupts() as interrupts:
+            return _run(list(sys.argv[1:] if arguments is None else arguments), interrupts)
+    except KeyboardInterrupt:
+        return _stopped()
+
+
+def _run(words: list[str], interrupts: list[int]) -> int:
     # Read by the OpenMP runtime when torch starts. Threads that wait by spinning make a busy machine many times
     # slower: two threads on two cores beside another job took 70 s where one took 0.8 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with _interrupts() as interrupts:
-        try:
-            result = build()(words, prog_name="vivace", standalone_mode=False)
-            if result == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code, without a word.
-                return _stopped()
-            return result if isinstance(result, int) else 0
-        except KeyboardInterrupt:
-            return _stopped()
-        except Exception as error:
-            if interrupts:
-                return _stopped()
-            return _failed(error)
+    try:
+        result = build()(words, prog_name="vivace", standalone_mode=False)
+    except Exception as error:
+        return _stopped() if interrupts else _failed(error)
+    if result == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code, without a word.
+        return _stopped()
+    return result if isinstance(result, int) else 0
 
 
 @contextlib.contextmanager

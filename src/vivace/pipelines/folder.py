@@ -50,7 +50,9 @@ def find_model(name: str, *, allow_download: bool = False, kinds: Sequence[str] 
             f"Model {name!r} is a file, and a model is a folder; `vivace convert nava` makes one of NAVA's files."
         )
     else:
-        known = ", ".join(shipped) or "none in this installation"
+        every = (*PIPELINES, *REFINERS)
+        fitting = [own for own, folder in shipped.items() if read_index(folder, every)["_class_name"] in kinds]
+        known = ", ".join(fitting) or "none in this installation"
         hub = "; to fetch it from the Hugging Face hub add --allow-download" if _HUB_NAME.fullmatch(name) else ""
         shown = name if len(name) <= 100 else f"{name[:100]}..."
         raise VivaceError(f"Model {shown!r} is neither a shipped model ({known}) nor a folder; check its name{hub}.")
