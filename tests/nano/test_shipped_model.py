@@ -33,6 +33,7 @@ def vivace(*words: str | Path) -> dict[str, object]:
     [
         ("nano-nava", 26e6, ("joint", "video-codec", "audio-codec")),
         ("nano-alive", 16e6, ("video", "audio", "together", "joint")),
+        ("nano-alive-refiner", 10e6, ("refiner",)),
     ],
 )
 def test_it_is_small_and_carries_the_record_of_its_training(
