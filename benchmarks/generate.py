@@ -56,6 +56,7 @@ def warm(model: str, seconds: float, runs: int, threads: int) -> dict[str, Any]:
             for part, value in out.seconds_spent.items():
                 spent.setdefault(part, []).append(value)
     plan = pipeline.plan(PROMPT, seconds=seconds)
+    evaluations = sum(len(turn.rule.needed()) for turn in plan.turns)  # at each step of the turns together
     medians = {f"{part}_s": statistics.median(values) for part, values in spent.items()}
     clip = float(out.timeline.seconds)
     making = medians["sampling_s"] + medians["decoding_s"]
@@ -70,7 +71,7 @@ def warm(model: str, seconds: float, runs: int, threads: int) -> dict[str, Any]:
         "sampling_and_decoding_s": making,
         "clip_seconds_per_second": clip / making,
         "decoding_share": medians["decoding_s"] / making,
-        "seconds_per_step_and_branch": medians["sampling_s"] / (plan.preset.steps * len(plan.rule.needed())),
+        "seconds_per_step_and_branch": medians["sampling_s"] / (plan.preset.steps * evaluations),
     }
 
 
