@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -124,19 +125,16 @@ def _interrupts() -> Iterator[list[int]]:
         came.append(number)
         signal.default_int_handler(number, frame)
 
-    # A job started in the background ignores Ctrl-C, and shall go on doing so.
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield came
-        return
-    try:
+    # A job started in the background ignores Ctrl-C, and shall go on doing so; and only the main thread may handle it.
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours = usual and threading.current_thread() is threading.main_thread()
+    if ours:
         signal.signal(signal.SIGINT, note)
-    except ValueError:  # Only the main thread may.
-        yield came
-        return
     try:
         yield came
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _failed(error: Exception) -> int:

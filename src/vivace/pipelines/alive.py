@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -159,15 +160,13 @@ class AlivePipeline(ClipPipeline):
         shown = fitted_references(can, references, len(prompts), size, pictured=modalities != "audio")
         chosen = self._guided(preset, guides or {}, modalities, referenced=any(shown))
         chosen = adjusted(chosen, num_inference_steps, cache)
-        with_sides = {"video": modalities != "audio", "audio": modalities != "video"}
-        alone = {"video": False, "audio": True}
         shared = self._settled(
             prompts,
             arranged,
             modalities,
             chosen,
-            rule or chosen.guidance(**with_sides, references=any(shown)),
-            rule.only(**alone) if rule else chosen.guidance(**alone, references=any(shown)),
+            rule,
+            partial(chosen.guidance, references=any(shown)),
             shaping=chosen.shaping(),
             negative_prompt=negative_prompt,
             seed=seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -128,16 +128,19 @@ class Planned:
         arranged: Arranged,
         modalities: Modalities,
         preset: Steps,
-        rule: Guidance,
-        sound_rule: Guidance,
+        rule: Guidance | None,
+        guided: Callable[..., Guidance],
         *,
         shaping: Shaping | None = None,
         negative_prompt: str | None,
         seed: int | Sequence[int] | None,
         generator: torch.Generator | Sequence[torch.Generator] | None,
     ) -> ClipPlan:
-        """What every architecture's plan says, from what `_arranged` gave and the preset and rules that were chosen:
-        that of the clip, and that of sound alone.
+        """What every architecture's plan says, from what `_arranged` gave and the preset that was chosen.
+
+        Args:
+            rule: a rule of one's own, or None for the preset's.
+            guided: the preset's rule of a clip with these sides, called with `video` and `audio`.
 
         Raises:
             VivaceError: a negative prompt or seeds out of range, or more devices than branches of guidance.
@@ -147,20 +150,23 @@ class Planned:
         if negative is None:
             negative = preset.negative_video if with_video else preset.negative_audio
         # A side that is given needs no prediction, and so no branch that only it would need.
-        rule = rule.only(video=with_video and not arranged.video_given, audio=with_audio and not arranged.audio_given)
-        made_both = with_video and with_audio and not (arranged.video_given or arranged.audio_given)
-        in_turn = made_both and preset.order == "sound-first"
+        video, audio = with_video and not arranged.video_given, with_audio and not arranged.audio_given
+        whole = (rule or guided(video=with_video, audio=with_audio)).only(video=video, audio=audio)
+        sound = None
+        if video and audio and preset.order == "sound-first":
+            sound = guided(video=False, audio=True) if rule is None else rule.only(video=False, audio=True)
         if self.devices is not None:
-            for one in (rule, sound_rule) if in_turn else (rule,):
-                self.devices.own(one.needed())  # refuses more devices than branches
+            for one in (whole, sound):
+                if one is not None:
+                    self.devices.own(one.needed())  # refuses more devices than branches
             if seed is None and generator is None:
                 raise VivaceError("A clip that several devices make needs a seed that all of them know; give one.")
         return ClipPlan(
             prompts=prompts,
             negative=check_prompt(negative, "The negative prompt") if negative else None,
             preset=preset,
-            rule=rule,
-            sound_rule=sound_rule if in_turn else None,
+            rule=whole,
+            sound_rule=sound,
             shaping=shaping,
             seeds=seeds_for(seed, generator, len(prompts)),
             video=with_video,

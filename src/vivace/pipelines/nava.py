@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -148,15 +149,13 @@ class NavaPipeline(ClipPipeline):
             raise VivaceError(f"Guide 'timbre' has nothing to act on, because {why}; leave it out.")
         chosen = preset if isinstance(preset, Preset) else self.abilities.preset_named(preset)
         chosen = adjusted(chosen.with_guides(guides or {}), num_inference_steps, cache)
-        with_sides = {"video": modalities != "audio", "audio": modalities != "video"}
-        alone = {"video": False, "audio": True}
         shared = self._settled(
             prompts,
             arranged,
             modalities,
             chosen,
-            rule or chosen.rule(**with_sides, voices=heard),
-            rule.only(**alone) if rule else chosen.rule(**alone, voices=heard),
+            rule,
+            partial(chosen.rule, voices=heard),
             negative_prompt=negative_prompt,
             seed=seed,
             generator=generator,
