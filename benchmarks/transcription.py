@@ -37,17 +37,21 @@ class Transcription:
 
     Args:
         rotation: dtype of the rotary product, complex128 as published; complex64 is what ours computes in.
+        reading: dtype in which the context is attended to, by default the weights'. Most of its positions are equal
+            pads, whose shares of a sum are all rounded the same way and so add up to an error that others do not have.
 
     Raises:
         ValueError: a configuration that no release has.
     """
 
-    def __init__(self, model: NavaTransformer, rotation: torch.dtype = torch.complex128) -> None:
+    def __init__(
+        self, model: NavaTransformer, rotation: torch.dtype = torch.complex128, reading: torch.dtype | None = None
+    ) -> None:
         config: Any = model.config
         ours = config.speakers_keep_text or config.places or config.hide_pads or config.gaussian_skip
         if ours or config.split_norm_ffn or not (config.qk_norm and config.cross_attn_norm):
             raise ValueError("the transcription covers the released architecture only")
-        self.config, self.rotation = config, rotation
+        self.config, self.rotation, self.reading = config, rotation, reading
         self.weights = {k.removeprefix(PREFIX): v for k, v in to_official(model.state_dict(), config).items()}
         self._turns: dict[tuple[int, ...], Tensor] = {}
 
@@ -175,7 +179,8 @@ class Transcription:
         q = self._heads(self._rms_norm(f"{name}.norm_q{suffix}", self._linear(f"{name}.q{suffix}", x)))
         k = self._heads(self._rms_norm(f"{name}.norm_k{suffix}", self._linear(f"{name}.k{suffix}", context)))
         v = self._heads(self._linear(f"{name}.v{suffix}", context))
-        return self._linear(f"{name}.o{suffix}", _attention(q, k, v))
+        found = _attention(*(part.to(self.reading or x.dtype) for part in (q, k, v)))
+        return self._linear(f"{name}.o{suffix}", found.to(x.dtype))
 
     def _feed_forward(self, name: str, x: Tensor) -> Tensor:
         return self._linear(f"{name}.2", F.gelu(self._linear(f"{name}.0", x), approximate="tanh"))

@@ -45,6 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sampling=options.sampling,
         size=options.size,
         seconds=options.seconds,
+        threads=options.threads,
     )
 
     def units(check: Callable[[], None]) -> Iterator[Path]:
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--sampling", type=int, default=12, help="steps of the sampler")
     run.add_argument("--size", type=int, default=128)
     run.add_argument("--seconds", type=float, default=2.0)
+    run.add_argument("--threads", type=int, default=2)
     run.add_argument("--minutes", type=float, default=85.0)
     table = commands.add_parser("table")
     table.add_argument("--output", type=Path, help="FILE.md; FILE.json and FILE.html are written beside it")

@@ -28,6 +28,7 @@ class RatesSettings:
         steps: of each training. points: at which clips are judged.
         prompts, talk: how many are held out of balls and instruments, and of talk.
         sampling: steps of the sampler. size, seconds: of a clip.
+        threads: of the training.
     """
 
     recipe: Path
@@ -40,6 +41,7 @@ class RatesSettings:
     sampling: int
     size: int
     seconds: float
+    threads: int
 
 
 def recipe_of(rate: float, seed: int, settings: RatesSettings) -> AliveRecipe:
@@ -62,6 +64,7 @@ def recipe_of(rate: float, seed: int, settings: RatesSettings) -> AliveRecipe:
         "decay_steps": 0,
         "validate_every": settings.steps,
         "milestone_every": settings.steps // settings.points,
+        "threads": settings.threads,
     }
     rates = {"video": 1.0, "audio": rate, "exchange": 1.0}
     changes = {

@@ -91,15 +91,16 @@ def test_units_go_on_where_they_were_stopped_and_make_curves(
 
 
 def test_only_the_rate_of_the_audio_tower_and_the_seed_differ(alive_toml: Path, tmp_path: Path) -> None:
-    settings = RatesSettings(alive_toml, tmp_path, tmp_path, 4, 2, 2, 0, 1, 32, 0.8)
+    settings = RatesSettings(alive_toml, tmp_path, tmp_path, 4, 2, 2, 0, 1, 32, 0.8, 1)
     one, other = (recipe_of(rate, 3, settings).model_dump() for rate in (1.0, 0.1))
     assert one.pop("optimizer")["rates"] == {"video": 1.0, "audio": 1.0, "exchange": 1.0}
     assert other.pop("optimizer")["rates"] == {"video": 1.0, "audio": 0.1, "exchange": 1.0}
     assert one == other
     assert one["loop"]["milestone_every"] == 2
     assert one["loop"]["decay_steps"] == 0
+    assert one["loop"]["threads"] == 1
     with pytest.raises(ValueError, match="do not part"):
-        recipe_of(1.0, 3, RatesSettings(alive_toml, tmp_path, tmp_path, 5, 2, 2, 0, 1, 32, 0.8))
+        recipe_of(1.0, 3, RatesSettings(alive_toml, tmp_path, tmp_path, 5, 2, 2, 0, 1, 32, 0.8, 1))
 
 
 def test_spoilt_sounds_are_farther_from_true_ones() -> None:

@@ -47,8 +47,8 @@ GRID, FRAMES, TEXT = (4, 6), 3, 9
 def test_a_step_of_ours_is_that_of_the_published_procedure(together: bool, text: int) -> None:
     clip = setting(build(CONFIG, "cpu", torch.float32), FRAMES, GRID, text)
     ours = our_step(clip, clip.contexts(), together)
-    for rotation in (torch.complex128, torch.complex64):
-        published = published_step(clip, Transcription(clip.model, rotation))
+    for rotation, reading in ((torch.complex128, None), (torch.complex64, None), (torch.complex128, torch.float64)):
+        published = published_step(clip, Transcription(clip.model, rotation, reading))
         assert difference(ours, published, clip.latents) < BOUND
 
 

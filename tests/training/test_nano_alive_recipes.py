@@ -115,7 +115,7 @@ def test_what_follows_runs_too_and_a_refiner_fits_the_model_with_and_without_ref
 ) -> None:
     for name in ("1-encode-pairs", "1-encode-validation", "2-refiner", "3-export"):
         run(name, chain, latents, codecs, of="nano-alive-refiner")
-    for name in ("1-encode-cross", "1-encode-cross-pictures", "2-cross", "3-export-cross"):
+    for name in ("1-encode-cross", "1-encode-cross-pictures", "2-cross", "3-tuning", "4-export"):
         run(name, chain, latents, codecs, of="nano-alive-references")
     # Trained beside the model that knew no references; its base is now the one that does.
     refiner = AliveRefinerPipeline.from_pretrained(chain / "src" / "vivace" / "nano" / "nano-alive-refiner")
@@ -135,7 +135,7 @@ def test_latents_that_are_mixed_are_made_with_the_same_codecs() -> None:
     recipes = [load_recipe(path) for path in sorted(RECIPES.glob("nano-*/*.toml"))]
     made = {x.output: (x.vae, x.audio_vae, x.speaker_encoder) for x in recipes if isinstance(x, EncodeRecipe)}
     trained = [x for x in recipes if isinstance(x, AliveRecipe)]
-    assert len(trained) == len(RUNS) + 2
+    assert len(trained) == len(RUNS) + 3
     for recipe in trained:
         folders = {source.folder for stage in recipe.stages for source in stage.sources}
         # A folder with voices and one without are not mixed either.

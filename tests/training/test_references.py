@@ -151,7 +151,7 @@ def test_kinds_of_references_differ_in_nothing_else(codecs: dict[str, Path], tmp
         assert not torch.equal(one["references"], other["references"])
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in RECIPES if "cross" in path.stem], ids=lambda path: path.stem)
 def test_the_recipes_of_both_sorts_differ_only_in_their_references(path: Path) -> None:
     recipe = load_recipe(path)
     other = load_recipe(path.with_name(path.name.replace("cross", "perturbed")))
@@ -163,9 +163,8 @@ def test_the_recipes_of_both_sorts_differ_only_in_their_references(path: Path) -
     else:
         assert isinstance(recipe, (AliveRecipe, ExportRecipe))
         one, two = (r.model_dump(mode="json") for r in (recipe, other))
-        if isinstance(recipe, ExportRecipe):  # only one of the two becomes the model that is shipped
+        if isinstance(recipe, ExportRecipe):
             assert AliveCapabilities.read(recipe.capabilities).most_references == 2
-            one["output"] = two["output"]
         assert str(two).replace("perturbed", "cross") == str(one).replace("perturbed", "cross")
 
 
@@ -177,7 +176,7 @@ def test_what_learned_references_is_exported_and_animates(
     recipe = alive_recipe(latents, sources=sources, steps=2)
     run_alive(recipe, run)
     (run / "recipe.json").write_text(recipe_json(recipe))
-    shipped = load_recipe(next(path for path in RECIPES if path.name == "3-export-cross.toml"))
+    shipped = load_recipe(next(path for path in RECIPES if path.name == "4-export.toml"))
     assert isinstance(shipped, ExportRecipe)
     small = {**CAPABILITIES, "preset": "default", "presets": {"default": {"steps": 2, "solver": "euler"}}}
     asked = {name: shipped.capabilities[name] for name in ("most_references", "reference_faces")}

@@ -60,10 +60,9 @@ class Modulation:
 
     def vector(self, number: int, offset: float = 0.0) -> Tensor:
         """Vector `number` plus `offset` for every token, [batch, tokens or 1, dim]."""
-        rows = self.values[:, number] + offset if offset else self.values[:, number]
-        if self.index is None:
-            return rows.unsqueeze(1)
-        return F.embedding(self.index, rows)
+        rows = self.values.narrow(1, number, 1)
+        rows = rows + offset if offset else rows
+        return rows if self.index is None else F.embedding(self.index, rows.squeeze(1))
 
     def apply(self, x: Tensor, shift: int, scale: int, eps: float) -> Tensor:
         """LayerNorm(x) * (1 + scale) + shift."""
@@ -83,6 +82,25 @@ class PerModality(nn.ModuleDict):
     def pair(self) -> AV[nn.Module]:
         """The module of each modality (the same one twice when shared)."""
         return AV.of(self["both"]) if "both" in self else AV(self["video"], self["audio"])
+
+    def tokenwise(self, x: AV[Tensor]) -> AV[Tensor]:
+        """What each side's module, which treats every token alone, makes of the tokens; a shared one in one call."""
+        if "both" in self:
+            return split(self["both"](join(x)), x)
+        return x.map(lambda h, module: module(h), self.pair())
+
+
+def join(x: AV[Tensor]) -> Tensor:
+    """The present sides as one sequence, each [batch, tokens, ...], video first."""
+    sides = [side for _, side in x.items()]
+    return sides[0] if len(sides) == 1 else torch.cat(sides, dim=1)
+
+
+def split(joined: Tensor, like: AV[Tensor]) -> AV[Tensor]:
+    """The sides of a sequence that was joined from sides as long as `like`'s."""
+    present = dict(like.items())
+    pieces = joined.split([side.shape[1] for side in present.values()], dim=1)
+    return AV(**dict(zip(present, pieces, strict=True)))
 
 
 def sinusoid(timesteps: Tensor, dim: int, max_period: float = 10000.0) -> Tensor:

@@ -2,7 +2,7 @@
 
 Double blocks hold layers for each modality, single blocks share them; both attend over the two sequences together and
 read their context (text, with speakers written over their markers) by cross-attention only. Video and audio stay two
-arguments throughout; they become one sequence only inside `Block.self_attention`. The parts: `nava_embedding`,
+arguments throughout; they become one sequence only inside a `Block`. The parts: `nava_embedding`,
 `nava_context`, `nava_blocks`.
 """
 

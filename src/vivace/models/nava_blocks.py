@@ -1,19 +1,21 @@
 """NAVA's blocks: self-attention over picture and sound together, cross-attention to the context, feed-forward (§2).
 
-Video and audio stay two arguments; they become one sequence only inside `Block.self_attention`.
+Video and audio stay two arguments. Inside a block they become one sequence for self-attention, and for layers that
+serve both: one large matrix product costs less than a large and a small one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from vivace.models.attention import Attention, KeyValue, padding_bias
-from vivace.models.layers import AffineLayerNorm, Modulation, PerModality, RMSNorm
+from vivace.models.layers import AffineLayerNorm, Modulation, PerModality, RMSNorm, join, split
 from vivace.models.rotary import rotate
 from vivace.pair import AV, Modality
 
@@ -177,29 +179,45 @@ class Block(nn.Module):
             groups: which modalities attend to each other.
             context: this block's keys and values of the context; context_bias [1, keys].
         """
-        layers, ffn, cross_norm = self.streams.pair(), self.feed_forward.pair(), self.cross_norm.pair()
-        mod = time.map(lambda t, s: t.plus(s.modulation), layers)
+        mod = time.map(lambda t, s: t.plus(s.modulation), self.streams.pair())
 
-        qkv = x.map(lambda h, m, s: s.self_attn.project(m.apply(h, SHIFT_1, SCALE_1, self.eps)), mod, layers)
-        seen = self.self_attention(qkv, groups)
-        x = x.map(lambda h, a, m, s: m.gate(h, s.self_attn.o(a), GATE_1), seen, mod, layers)
+        entering = x.map(lambda h, m: m.apply(h, SHIFT_1, SCALE_1, self.eps), mod)
+        x = x.map(lambda h, a, m: m.gate(h, a, GATE_1), self.self_attention(entering, groups), mod)
+        x = x.map(torch.add, self.cross_attention(x, context, context_bias))
+        entering = x.map(lambda h, m: m.apply(h, SHIFT_2, SCALE_2, self.eps), mod)
+        return x.map(lambda h, a, m: m.gate(h, a, GATE_2), self.feed_forward.tokenwise(entering), mod)
 
-        query = x.map(lambda h, n, s: s.cross_attn.query(n(h)), cross_norm, layers)
-        found = query.map(lambda q, kv: self.read(q, kv.key, kv.value, context_bias).flatten(2), context)
-        x = x.map(lambda h, a, s: h + s.cross_attn.o(a), found, layers)
-
-        return x.map(lambda h, m, f: m.gate(h, f(m.apply(h, SHIFT_2, SCALE_2, self.eps)), GATE_2), mod, ffn)
-
-    def self_attention(self, qkv: AV[QueryKeyValue], groups: Sequence[AttentionGroup]) -> AV[Tensor]:
+    def self_attention(self, x: AV[Tensor], groups: Sequence[AttentionGroup]) -> AV[Tensor]:
         """Each group of modalities attends over its joined sequence; [batch, tokens, dim] of each modality."""
         seen: dict[Modality, Tensor] = {}
+        streams = self.streams.pair()
         for group in groups:
-            members = [cast(QueryKeyValue, qkv.get(modality)) for modality in group.modalities]
-            query, key, value = (torch.cat(p, 1) if len(p) > 1 else p[0] for p in zip(*members, strict=True))
-            out = self.attend(rotate(query, group.rotation), rotate(key, group.rotation), value, group.bias).flatten(2)
-            parts = out.split([member.query.shape[1] for member in members], dim=1)
-            seen.update(zip(group.modalities, parts, strict=True))
+            members = AV(**{modality: x.get(modality) for modality in group.modalities})
+            if "both" in self.streams:
+                layers = cast(StreamLayers, self.streams["both"]).self_attn
+                found = split(layers.o(self._seen(layers.project(join(members)), group)), members)
+            else:
+                each = members.map(lambda h, s: s.self_attn.project(h), streams)
+                joined = QueryKeyValue(*(join(each.map(itemgetter(place))) for place in range(3)))
+                found = split(self._seen(joined, group), members).map(lambda h, s: s.self_attn.o(h), streams)
+            seen.update(found.items())
         return AV(**seen)
+
+    def _seen(self, joined: QueryKeyValue, group: AttentionGroup) -> Tensor:
+        """What the tokens of a group find in each other, [batch, tokens, dim]."""
+        query, key = rotate(joined.query, group.rotation), rotate(joined.key, group.rotation)
+        return self.attend(query, key, joined.value, group.bias).flatten(2)
+
+    def cross_attention(self, x: AV[Tensor], context: AV[KeyValue], bias: Tensor | None) -> AV[Tensor]:
+        """What each token finds in the context, [batch, tokens, dim] of each modality."""
+
+        def found(h: Tensor, norm: nn.Module, stream: nn.Module, context: KeyValue) -> Tensor:
+            layers = cast(StreamLayers, stream).cross_attn
+            return layers.o(self.read(layers.query(norm(h)), context.key, context.value, bias).flatten(2))
+
+        if "both" in self.streams and context.video is not None:  # the sound's is the same one
+            return split(found(join(x), self.cross_norm["both"], self.streams["both"], context.video), x)
+        return x.map(found, self.cross_norm.pair(), self.streams.pair(), context)
 
 
 class DoubleBlock(Block):
