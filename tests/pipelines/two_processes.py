@@ -35,6 +35,10 @@ def clips() -> dict[str, Callable[[NavaPipeline], AV[torch.Tensor]]]:
 
         return make
 
+    def sound_first(pipeline: NavaPipeline) -> AV[torch.Tensor]:
+        preset = pipeline.abilities.preset_named(None).model_copy(update={"order": "sound-first"})
+        return call(seconds=0.4, preset=preset)(pipeline)
+
     picture = np.full((32, 96, 3), 200, np.uint8)
     return {
         **{name: call(seconds=seconds) for name, seconds in LENGTHS.items()},
@@ -42,6 +46,7 @@ def clips() -> dict[str, Callable[[NavaPipeline], AV[torch.Tensor]]]:
         "two prompts": call(seconds=0.4, prompt=["a red ball", "a blue drum"]),
         "first picture": call(seconds=0.4, image=picture),
         "sound alone": call(seconds=0.4, modalities="audio", guides={"text": 3.0}),
+        "sound first": sound_first,
         "cached": call(seconds=0.4, num_inference_steps=8, cache=0.5),
     }
 
