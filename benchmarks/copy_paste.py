@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from vivace.cli.options import parse_size
-from vivace.evaluation.copy_paste import ReferenceItem, copy_paste_metrics, reference_items
+from vivace.evaluation.copy_paste import ReferenceItem, copy_paste_metrics, reference_items, with_one_face
 from vivace.evaluation.metric import Result, Sample
 from vivace.media import Clip
 from vivace.pipelines.alive import AlivePipeline
@@ -68,7 +68,7 @@ def _bound(value: float | None) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--count", type=int, default=64, help="characters; those are left out whose face is not found")
     parser.add_argument("--split", choices=("val", "test"), default="val")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--size", default="128x128")
@@ -81,9 +81,11 @@ def main(words: Sequence[str] | None = None) -> int:
     items = reference_items(
         options.split, options.count, seconds=options.seconds, height=height, width=width, controls=options.controls
     )
+    pipelines: dict[str, Any] = {model: AlivePipeline.from_pretrained(model) for model in options.models}
+    if any(pipeline.abilities.reference_faces == "drawn" for pipeline in pipelines.values()):
+        items = with_one_face(items)  # the same for all
     found: dict[str, list[Result]] = {}
-    for model in options.models:
-        pipeline: Any = AlivePipeline.from_pretrained(model)
+    for model, pipeline in pipelines.items():
         pipeline.set_progress_bar_config(disable=True)
         found[model] = scores(pipeline, items, options.batch, options.preset)
     if options.output is not None:

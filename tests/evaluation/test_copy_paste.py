@@ -15,6 +15,7 @@ from vivace.evaluation.copy_paste import (
     copy_paste_metrics,
     pose,
     reference_items,
+    with_one_face,
 )
 from vivace.evaluation.metric import ItemMetric, Result, Sample
 from vivace.media import Clip
@@ -117,6 +118,13 @@ def test_items_have_references_and_controls_of_others() -> None:
         assert own not in people
         assert "<S>" in item.prompt
     assert reference_items("val", 2, height=SIZE, width=SIZE) == ITEMS[:2]
+
+
+def test_a_reference_without_a_face_is_left_out() -> None:
+    items = reference_items("val", 3)
+    empty = replace(items[1], reference=Shown(replace(items[1].reference.scene, talk=None), 0.3))
+    assert with_one_face(items) == items
+    assert with_one_face([items[0], empty, items[2]]) == [items[0], items[2]]
 
 
 def test_what_cannot_be_told_is_undefined() -> None:

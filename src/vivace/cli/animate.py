@@ -47,7 +47,7 @@ def animate(
 ) -> None:
     """Make a clip of the people in pictures, in a place and with words of the prompt.
 
-    Example: vivace animate "she says <S>hello<E>" --reference anna.png --model ./alive
+    Example: vivace animate "A woman says <S>hello<E>." --reference anna.png
     """
     if not reference:
         raise VivaceError("No reference was given; name a picture of who is to be seen with --reference.")

@@ -20,7 +20,8 @@ import numpy as np
 
 from vivace.evaluation.metric import ItemMetric, Sample, Undefined, once_per_sample
 from vivace.evaluation.prompts import CAPTION_STREAM
-from vivace.perception.faces import FaceTrack, face_tracks
+from vivace.perception.faces import FaceTrack, face_tracks, faces_in
+from vivace.perception.thresholds import thresholds
 from vivace.world import caption
 from vivace.world.characters import MOUTH_Y, mouth_place
 from vivace.world.layout import view_at
@@ -77,6 +78,12 @@ def reference_items(
         text = caption(scene, rng)
         items.append(ReferenceItem(f"reference-{number:04d}", text, number, seconds, reference, others, height, width))
     return items
+
+
+def with_one_face(items: Sequence[ReferenceItem]) -> list[ReferenceItem]:
+    """Those in whose reference exactly one face is found: others are refused by models of drawn faces."""
+    found = thresholds().faces
+    return [item for item in items if len(faces_in(item.picture(), found)) == 1]
 
 
 def copied(seen: np.ndarray, reference: np.ndarray, controls: Sequence[np.ndarray]) -> float | None:
