@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from vivace.evaluation.copy_paste import (
     ReferenceItem,
@@ -19,6 +20,7 @@ from vivace.evaluation.copy_paste import (
 )
 from vivace.evaluation.metric import ItemMetric, Result, Sample
 from vivace.media import Clip
+from vivace.perception.faces import face_tracks
 from vivace.timeline import Timeline
 from vivace.world import Scene, render_video
 from vivace.world.takes import Shown, covering, take_scene
@@ -55,6 +57,15 @@ def test_a_pasted_reference_is_a_copy_of_background_pose_and_identity() -> None:
     found = _scores([np.repeat(item.picture()[None], 5, axis=0) for item in ITEMS])
     # Where the face is, and so which part is its head, is only found to a few pixels.
     for name, least in zip(NAMES, (0.9, 0.85, 0.7), strict=True):
+        assert found[name].value > least
+        assert found[name].n >= 6
+
+
+def test_what_is_too_blurred_for_a_face_to_be_found_is_judged_all_the_same() -> None:
+    pasted = [np.repeat(gaussian_filter(item.picture(), (1.8, 1.8, 0))[None], 5, axis=0) for item in ITEMS]
+    assert sum(len(face_tracks(frames)) == 1 for frames in pasted) < 6
+    found = _scores(pasted)
+    for name, least in zip(NAMES, (0.8, 0.7, 0.4), strict=True):
         assert found[name].value > least
         assert found[name].n >= 6
 

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from vivace.perception.faces import face_tracks
+from vivace.perception.faces import face_tracks, likeliest_face
 from vivace.perception.lip_sync import RATE, lip_sync, sounding_opening, speaking
 from vivace.perception.lips import Mouth, mouths
+from vivace.perception.thresholds import thresholds
 from vivace.timeline import Timeline
 from vivace.world import Truth, render_audio, render_video, sample_scene, truth
+from vivace.world.takes import take_scene
 
 TIMELINE = Timeline(frames=49)
 FPS = 24.0
@@ -55,6 +57,19 @@ def test_a_wide_picture_a_larger_one_and_a_soft_noisy_one_change_little() -> Non
     soft = gaussian_filter(known.frames.astype(np.float32), (0.4, 0.7, 0.7, 0))
     noisy = soft + np.random.default_rng(0).normal(0, 4, soft.shape)
     check_mouths(known, noisy.clip(0, 255).astype(np.uint8), 0.9)
+
+
+def test_a_blurred_face_is_most_like_one_where_it_is() -> None:
+    settings, apart = thresholds().faces, []
+    for number in range(8):
+        frames = render_video(take_scene(number, 0, "val"), Timeline(13), 128, 128)
+        (sharp,) = face_tracks(frames)
+        blurred = likeliest_face(gaussian_filter(frames, (0, 2, 2, 0)), settings)
+        assert blurred is not None
+        near = [np.mean(values) for values in (sharp.columns, sharp.rows, sharp.sizes)]
+        apart.append(np.abs(np.array([blurred.column, blurred.row, blurred.size]) - near).max() / 128)
+    assert sum(distance < 0.03 for distance in apart) >= 7
+    assert likeliest_face(np.full((5, 128, 128, 3), 120, np.uint8), settings) is None
 
 
 @pytest.mark.parametrize("kind", [None, "vehicle", "ambience"])

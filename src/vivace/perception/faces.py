@@ -110,13 +110,46 @@ def faces_in(frame: np.ndarray, settings: FaceThresholds) -> list[Face]:
     weight, bias = _template()
     shown = details(frame)
     found: list[Face] = []
-    for size in min(frame.shape[:2]) * np.geomspace(settings.smallest, settings.largest, settings.steps):
-        score = scores(reduced(shown, float(size)), weight, bias)
+    for size in _sizes(frame, settings):
+        score = scores(reduced(shown, size), weight, bias)
         found += [
-            place_of_window(int(row), int(column), float(size), float(score[row, column]))
+            place_of_window(int(row), int(column), size, float(score[row, column]))
             for row, column in np.argwhere(score > settings.least)
         ]
     return _apart(found)
+
+
+def likeliest_face(frames: np.ndarray, settings: FaceThresholds) -> Face | None:
+    """Where a clip looks most like a face over its whole length, however little; None where nothing stands out.
+
+    For clips of which it is known that they show one person, who may be too blurred for `face_tracks`.
+
+    Args:
+        frames: uint8 [T, H, W, 3].
+    """
+    weight, bias = _template()
+    looks = [details(frames[place]) for place in _looks(frames, settings)]
+    best: Face | None = None
+    for size in _sizes(frames[0], settings):
+        score = np.mean([scores(reduced(shown, size), weight, bias) for shown in looks], axis=0)
+        if not score.size:
+            continue
+        row, column = np.unravel_index(int(score.argmax()), score.shape)
+        found = place_of_window(int(row), int(column), size, float(score[row, column]))
+        if found.score > bias and (best is None or found.score > best.score):
+            best = found
+    return best
+
+
+def _sizes(frame: np.ndarray, settings: FaceThresholds) -> list[float]:
+    """Half widths of heads to look for, in pixels."""
+    sizes = min(frame.shape[:2]) * np.geomspace(settings.smallest, settings.largest, settings.steps)
+    return [float(size) for size in sizes]
+
+
+def _looks(frames: np.ndarray, settings: FaceThresholds) -> np.ndarray:
+    """Places of the pictures that are looked at."""
+    return np.unique(np.linspace(0, len(frames) - 1, settings.looks).round().astype(int))
 
 
 def _apart(found: list[Face]) -> list[Face]:
@@ -144,7 +177,7 @@ def face_tracks(frames: np.ndarray, settings: FaceThresholds | None = None) -> l
         settings: thresholds other than the frozen ones (calibration only).
     """
     settings = settings or thresholds().faces
-    places = np.unique(np.linspace(0, len(frames) - 1, settings.looks).round().astype(int))
+    places = _looks(frames, settings)
     chains: list[list[tuple[int, Face]]] = []
     for place in places:
         for face in faces_in(frames[place], settings):
