@@ -15,9 +15,11 @@ import pytest
 from tests.nano.conftest import Shipped
 
 from vivace.conditioning.voices import Recording
+from vivace.evaluation.copy_paste import copy_paste_metrics, reference_items, with_one_face
 from vivace.evaluation.fidelity import psnr
 from vivace.evaluation.groups import group_items
 from vivace.evaluation.matching import match_times
+from vivace.evaluation.metric import Sample
 from vivace.evaluation.prompts import WorldItem, world_items
 from vivace.evaluation.tasks import REFERENCE_RATE, given, half
 from vivace.evaluation.words import word_errors
@@ -186,3 +188,21 @@ def test_given_things_of_other_sizes_and_rates(pipeline: Shipped, items: list[Wo
     made = pipeline(items[0].prompt, seed=1, num_inference_steps=2, image=wide, height=96, width=160)
     assert made.frames is not None
     assert made.frames.shape[2:4] == (96, 160)
+
+
+def test_who_is_seen_takes_after_the_reference(pipeline):
+    """More like whom it shows than like others, and more than the clip that the same seed gives without it."""
+    if not getattr(pipeline.abilities, "most_references", 0):
+        pytest.skip(f"{pipeline.abilities.name} takes no references")
+    items = with_one_face(reference_items("val", 8))
+    kept = {}
+    for name, references in (("shown", [[item.picture()] for item in items]), ("not shown", None)):
+        seeds = [item.seed for item in items]
+        prompts = [item.prompt for item in items]
+        made = clips(pipeline(prompts, references=references, seed=seeds, num_inference_steps=STEPS, seconds=1.0))
+        metric = next(metric for metric in copy_paste_metrics() if metric.name == "kept_identity")
+        for item, clip in zip(items, made, strict=True):
+            metric.update(Sample(item.id, clip, item.prompt, refs=item.refs()))
+        kept[name] = metric.compute().value
+    assert kept["shown"] > 0.1
+    assert kept["shown"] > kept["not shown"] + 0.1
