@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from vivace.models.attention import Attention, KeyValue, padding_bias
 from vivace.models.layers import AffineLayerNorm, Modulation, PerModality, RMSNorm, join, split
 from vivace.models.rotary import rotate
 from vivace.pair import AV, Modality
+
+T = TypeVar("T")
 
 # Order of the six vectors that modulate a block (first the self-attention, then the feed-forward).
 SHIFT_1, SCALE_1, GATE_1, SHIFT_2, SCALE_2, GATE_2 = range(6)
@@ -38,6 +40,10 @@ class AttentionGroup:
     modalities: tuple[Modality, ...]
     rotation: Tensor
     bias: Tensor | None
+
+    def of(self, x: AV[T]) -> AV[T]:
+        """The sides of a pair that are in this group."""
+        return AV(**{modality: x.get(modality) for modality in self.modalities})
 
 
 class Embedded(NamedTuple):
@@ -181,27 +187,36 @@ class Block(nn.Module):
         """
         mod = time.map(lambda t, s: t.plus(s.modulation), self.streams.pair())
 
-        entering = x.map(lambda h, m: m.apply(h, SHIFT_1, SCALE_1, self.eps), mod)
-        x = x.map(lambda h, a, m: m.gate(h, a, GATE_1), self.self_attention(entering, groups), mod)
+        # No name is kept for what enters a layer, so that it is gone before the next needs memory.
+        qkv = self.project(x.map(lambda h, m: m.apply(h, SHIFT_1, SCALE_1, self.eps), mod), groups)
+        seen = self.self_attention(qkv, x, groups)
+        del qkv
+        x = x.map(lambda h, a, m: m.gate(h, a, GATE_1), seen, mod)
         x = x.map(torch.add, self.cross_attention(x, context, context_bias))
-        entering = x.map(lambda h, m: m.apply(h, SHIFT_2, SCALE_2, self.eps), mod)
-        return x.map(lambda h, a, m: m.gate(h, a, GATE_2), self.feed_forward.tokenwise(entering), mod)
+        made = self.feed_forward.tokenwise(x.map(lambda h, m: m.apply(h, SHIFT_2, SCALE_2, self.eps), mod))
+        return x.map(lambda h, a, m: m.gate(h, a, GATE_2), made, mod)
 
-    def self_attention(self, x: AV[Tensor], groups: Sequence[AttentionGroup]) -> AV[Tensor]:
-        """Each group of modalities attends over its joined sequence; [batch, tokens, dim] of each modality."""
-        seen: dict[Modality, Tensor] = {}
-        streams = self.streams.pair()
-        for group in groups:
-            members = AV(**{modality: x.get(modality) for modality in group.modalities})
+    def project(self, x: AV[Tensor], groups: Sequence[AttentionGroup]) -> list[QueryKeyValue]:
+        """Queries, keys and values of each group's joined sequence."""
+        if "both" in self.streams:
+            layers = cast(StreamLayers, self.streams["both"]).self_attn
+            return [layers.project(join(group.of(x))) for group in groups]
+        each = x.map(lambda h, s: s.self_attn.project(h), self.streams.pair())
+        return [QueryKeyValue(*(join(group.of(each).map(itemgetter(place))) for place in range(3))) for group in groups]
+
+    def self_attention(
+        self, qkv: Sequence[QueryKeyValue], like: AV[Tensor], groups: Sequence[AttentionGroup]
+    ) -> AV[Tensor]:
+        """What each group's tokens find in each other, [batch, tokens, dim] of each modality, as long as `like`'s."""
+        found: dict[Modality, Tensor] = {}
+        for joined, group in zip(qkv, groups, strict=True):
+            seen, members = self._seen(joined, group), group.of(like)
             if "both" in self.streams:
-                layers = cast(StreamLayers, self.streams["both"]).self_attn
-                found = split(layers.o(self._seen(layers.project(join(members)), group)), members)
+                made = split(cast(StreamLayers, self.streams["both"]).self_attn.o(seen), members)
             else:
-                each = members.map(lambda h, s: s.self_attn.project(h), streams)
-                joined = QueryKeyValue(*(join(each.map(itemgetter(place))) for place in range(3)))
-                found = split(self._seen(joined, group), members).map(lambda h, s: s.self_attn.o(h), streams)
-            seen.update(found.items())
-        return AV(**seen)
+                made = split(seen, members).map(lambda h, s: s.self_attn.o(h), self.streams.pair())
+            found.update(made.items())
+        return AV(**found)
 
     def _seen(self, joined: QueryKeyValue, group: AttentionGroup) -> Tensor:
         """What the tokens of a group find in each other, [batch, tokens, dim]."""
