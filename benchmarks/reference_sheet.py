@@ -1,4 +1,4 @@
-"""Clips of held-out characters, each made with and without its reference, drawn on one sheet, none left out.
+"""Clips of held-out characters, each made with and without its reference, drawn on one sheet, none chosen.
 
     python benchmarks/reference_sheet.py --output docs/references.png [--model nano-alive] [--split val] [--count 8]
 
