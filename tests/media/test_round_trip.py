@@ -77,6 +77,19 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+def test_the_file_does_not_depend_on_what_lay_in_memory(tmp_path):
+    rng = np.random.default_rng(3)
+    coarse = rng.normal(128, 37, (5, 8, 16, 3)).clip(0, 255).astype(np.uint8)
+    clip = Clip(coarse.repeat(4, axis=1).repeat(4, axis=2), Fraction(24), None, None)
+    files = set()
+    for _ in range(25):
+        leftovers = [rng.bytes(length) for length in rng.integers(1_000, 300_000, 10)]
+        del leftovers
+        write_clip(tmp_path / "clip.mp4", clip)
+        files.add((tmp_path / "clip.mp4").read_bytes())
+    assert len(files) == 1
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".wav"])
 def test_metadata_of_any_length_and_script(tmp_path, suffix):
     record = {"vivace": '{"prompt": "öäß 你好 \\"quoted\\" = ; #\\n"' + "x" * 70_000 + "}", "title": "a = b; 音"}
