@@ -154,6 +154,19 @@ def test_timesteps_may_be_given_by_token():
     assert close(model(x, both(TIMES[:1]), context), model(x, both(TIMES[:1].expand(2)), context))
 
 
+@pytest.mark.parametrize("exchange", [True, False])
+@pytest.mark.parametrize("changes", [{}, {"num_double_layers": 0}, {"num_double_final_layers": 1}])
+def test_one_timestep_for_both_sides_is_two_equal_ones(changes, exchange):
+    model, x = tiny(**changes), latents()
+    ragged = AV([x.video[0], x.video[1, :, :2]], [x.audio[0, :4], x.audio[1]])
+    context = model.encode_context(features(5, 3))
+    for given in (x, ragged):
+        one = model(given, both(TIMES), context, exchange)
+        two = model(given, AV(TIMES, TIMES.clone()), context, exchange)
+        for (_, side), (_, same) in zip(one.items(), two.items(), strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(side, same, strict=True))
+
+
 @pytest.mark.parametrize("lengths", [(5, 3), (0, 0), (12, 4), (11, 11), (1, 0)])
 def test_pads_of_the_text_are_attended_as_if_written_out(lengths):
     model, x, text = tiny(), latents(), features(*lengths)

@@ -264,7 +264,8 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         Args:
             latents: video [batch, channels, T, H, W] and audio [batch, tokens, channels], or for samples of different
                 size a list of [channels, T, H, W] and of [tokens, channels]; either side may be None.
-            timesteps: on the 0 to 1000 scale, [batch] (or [1]), or [batch, tokens] for a timestep per token.
+            timesteps: on the 0 to 1000 scale, [batch] (or [1]), or [batch, tokens] for a timestep per token. One tensor
+                for both sides, where they have the same, saves work.
             context: of `encode_context`.
             exchange: whether the modalities attend to each other; False gives what two separate runs would.
             memory: of the same clip at earlier steps, by which the blocks may be left out.
@@ -276,8 +277,7 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
         )
         x = embedded.map(lambda e: e.tokens)
         groups = attention_groups(embedded, exchange)
-        time = x.map(lambda h, t: self._embed_time(t, h), timesteps)
-        mod = time.map(lambda t: Modulation(self.time_projection(t.values[:, 0]).unflatten(-1, (6, -1)), t.index))
+        time, mod = self._times(x, timesteps)
 
         def through_blocks(x: AV[Tensor]) -> AV[Tensor]:
             for block, keys_values in zip(self.blocks(), context.keys_values, strict=True):
@@ -360,6 +360,18 @@ class NavaTransformer(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin)
             told = [self.place_embedding.of_audio(length, config.audio_rope_scale, tokens.device) for length in lengths]
             tokens = tokens + (told[0] if hidden is None else pad_sequence(told, batch_first=True))
         return Embedded(tokens, rotation, lengths)
+
+    def _times(self, x: AV[Tensor], timesteps: AV[Tensor]) -> tuple[AV[Modulation], AV[Modulation]]:
+        """Time embeddings of the sides, and what they are to the blocks; the same object for sides of one timestep."""
+        one = timesteps.video
+        if x.video is not None and x.audio is not None and one is not None and one is timesteps.audio and one.ndim == 1:
+            time = self._embed_time(one, x.video)
+            return AV.of(time), AV.of(self._projected(time))
+        each = x.map(lambda h, t: self._embed_time(t, h), timesteps)
+        return each, each.map(self._projected)
+
+    def _projected(self, time: Modulation) -> Modulation:
+        return Modulation(self.time_projection(time.values[:, 0]).unflatten(-1, (6, -1)), time.index)
 
     def _embed_time(self, timesteps: Tensor, tokens: Tensor) -> Modulation:
         """Time embedding, one vector per distinct timestep (per sample when each has one)."""

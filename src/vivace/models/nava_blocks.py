@@ -7,7 +7,7 @@ serve both: one large matrix product costs less than a large and a small one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import NamedTuple, TypeVar, cast
 
@@ -44,6 +44,10 @@ class AttentionGroup:
     def of(self, x: AV[T]) -> AV[T]:
         """The sides of a pair that are in this group."""
         return AV(**{modality: x.get(modality) for modality in self.modalities})
+
+    def alone(self, modality: Modality) -> AttentionGroup:
+        """The same sequence as that of one modality."""
+        return replace(self, modalities=(modality,))
 
 
 class Embedded(NamedTuple):
@@ -159,6 +163,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.eps = eps
+        self.shares_all = shared and shared_ffn
         self.streams = PerModality(lambda: StreamLayers(dim, heads, qk_norm, eps), shared)
         self.cross_norm = PerModality(
             lambda: AffineLayerNorm(dim, eps=eps) if cross_attn_norm else nn.Identity(), shared_ffn
@@ -185,6 +190,20 @@ class Block(nn.Module):
             groups: which modalities attend to each other.
             context: this block's keys and values of the context; context_bias [1, keys].
         """
+        if self.shares_all and len(groups) == 1 and x.audio is not None and time.video is time.audio:
+            # One sequence of both sides is to such a block what one side is, in fewer and larger operations.
+            sides = AV(video=join(x)), AV(video=time.video), [groups[0].alone("video")], AV(video=context.video)
+            return split(cast(Tensor, self._through(*sides, context_bias).video), x)
+        return self._through(x, time, groups, context, context_bias)
+
+    def _through(
+        self,
+        x: AV[Tensor],
+        time: AV[Modulation],
+        groups: Sequence[AttentionGroup],
+        context: AV[KeyValue],
+        context_bias: Tensor | None,
+    ) -> AV[Tensor]:
         mod = time.map(lambda t, s: t.plus(s.modulation), self.streams.pair())
 
         # No name is kept for what enters a layer, so that it is gone before the next needs memory.

@@ -148,7 +148,7 @@ def denoise(
         branches = active.needed(plain=shaping is not None)
         latents = _with_given(latents, noise, given, policy, sigmas)
         now = AV(*(float(side.timesteps[index]) for side in tables))
-        times = AV(*(_timesteps(m, latents, given, policy, now, patch_size, m in moving) for m in _SIDES))
+        times = _times(latents, given, policy, now, patch_size, moving)
         predictions = _predictions(network, groups_of(branches), latents, times, last=index == table.steps - 1)
         if devices is not None:
             predictions = devices.gathered(predictions, branches, latents)
@@ -240,7 +240,9 @@ def _evaluate(network: Network, group: _Group, latents: AV[Tensor], times: AV[Te
         own = x[group.clips]
         return own if count == 1 else own.repeat(count, *(1 for _ in x.shape[1:]))
 
-    out = network(latents.map(repeated), times.map(repeated), group.context, exchange=group.exchange, **options)
+    video = times.video
+    told = AV.of(repeated(video)) if video is not None and video is times.audio else times.map(repeated)
+    out = network(latents.map(repeated), told, group.context, exchange=group.exchange, **options)
     parts = {modality: side.chunk(count) for modality, side in out.items()}
     return {
         name: AV(**{modality: chunks[k] for modality, chunks in parts.items()}) for k, name in enumerate(group.names)
@@ -261,6 +263,22 @@ def _with_given(
         return torch.where(part.known.to(x.device), shown, x)
 
     return AV(written("video"), written("audio"))
+
+
+def _times(
+    latents: AV[Tensor],
+    given: AV[Given],
+    policy: GivenPolicy,
+    timesteps: AV[float],
+    patch_size: Sequence[int],
+    moving: frozenset[Modality],
+) -> AV[Tensor]:
+    """`_timesteps` of both sides: one tensor where nothing sets them apart, by which a network can tell."""
+    video, audio = (_timesteps(m, latents, given, policy, timesteps, patch_size, m in moving) for m in _SIDES)
+    if video is None or audio is None or len(moving) < 2:
+        return AV(video, audio)
+    one = timesteps.video == timesteps.audio and video.ndim == audio.ndim == 1
+    return AV(video, video if one else audio)
 
 
 def _timesteps(
