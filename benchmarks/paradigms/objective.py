@@ -14,7 +14,7 @@ from vivace.models.alive import AliveTransformer
 from vivace.models.nava import NavaTransformer
 from vivace.pair import AV
 from vivace.sampling.flow import Times
-from vivace.training.flow_step import caption_of, draw_noise, encode_captions, flow_errors, with_conditions
+from vivace.training.flow_step import caption_of, draw_noise, encode_captions, velocity_errors, with_conditions
 from vivace.training.joint import JointObjective, Prepared
 from vivace.training.muon import Muon, split_parameters
 from vivace.training.tasks import Stream, stream
@@ -22,15 +22,27 @@ from vivace.training.validate import LEVELS, SEED
 
 # What meets the outside, and tables that are looked up, are not for Muon; the names of all three networks.
 ADAMW_NAMES = ("embedding", "_head.", ".head.", "time_projection", "shared", "relative_attention_bias")
-# Figures: what is predicted, and what of the other side is known: noisy as well, clean, or absent.
-FIGURES: dict[str, tuple[str, str]] = {
-    "video": ("noisy", "noisy"),
-    "video, sound given": ("noisy", "clean"),
-    "video alone": ("noisy", "absent"),
-    "audio": ("noisy", "noisy"),
-    "audio, pictures given": ("clean", "noisy"),
-    "audio alone": ("absent", "noisy"),
+# What of each side is known: noisy, clean, or absent.
+STATES: dict[str, AV[str]] = {
+    "both noisy": AV("noisy", "noisy"),
+    "sound given": AV("noisy", "clean"),
+    "pictures alone": AV("noisy", "absent"),
+    "pictures given": AV("clean", "noisy"),
+    "sound alone": AV("absent", "noisy"),
 }
+# Errors of a clip as a whole, most of which stays the same from beginning to end, and of what changes in it, which the
+# other side can tell.
+FIGURES = (
+    "video, both noisy",
+    "audio, both noisy",
+    "moving video, both noisy",
+    "moving video, sound given",
+    "moving video, pictures alone",
+    "moving audio, both noisy",
+    "moving audio, pictures given",
+    "moving audio, sound alone",
+)
+TIME_AXIS = AV(2, 1)
 
 
 class ParadigmObjective(JointObjective):
@@ -71,22 +83,38 @@ class ParadigmObjective(JointObjective):
         found: dict[str, list[float]] = {name: [] for name in FIGURES}
         settings = self.recipe.validation
         for number, group in enumerate(ordered_batches(self.held_out, settings.clips, settings.batch)):
-            clean, first = group.latents.map(lambda x: x.to(self.device)), group.rows[0]
+            clean = group.latents.map(lambda x: x.to(self.device))
             captions = [caption_of(row, stream(SEED, Stream.CAPTION, number, k)) for k, row in enumerate(group.rows)]
-            assert clean.video is not None
-            assert clean.audio is not None
-            whole = AV(clean.video.shape[2], clean.audio.shape[1])
-            for name, states in FIGURES.items():
-                known = AV(*states).map(
-                    lambda state, length: {"noisy": 0, "clean": length, "absent": None}[state], whole
-                )
-                context = self._read(captions, [False] * len(captions), clean, known, first)
-                sums = torch.zeros(len(captions))
-                for place, level in enumerate(LEVELS):
-                    sigmas = torch.full((len(captions),), level)
-                    times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
-                    noise = draw_noise(clean, SEED, number, place)
-                    errors = flow_errors(self.transformer, clean, noise, times, known, context, exchange=True)
-                    sums += dict(errors.items())[name.split(",")[0].split()[0]].cpu() / len(LEVELS)  # type: ignore[index]
-                found[name] += sums.tolist()
+            for state in STATES:
+                for name, values in self._errors_at_all_levels(clean, captions, state, group.rows[0], number).items():
+                    if name in found:
+                        found[name] += values.tolist()
         return found
+
+    def _errors_at_all_levels(
+        self, clean: AV[Tensor], captions: list[str], state: str, row: dict[str, Any], number: int
+    ) -> dict[str, Tensor]:
+        """[B] of whole and moving sides that are made, by the name of the figure."""
+        assert clean.video is not None
+        assert clean.audio is not None
+        whole = AV(clean.video.shape[2], clean.audio.shape[1])
+        known = STATES[state].map(lambda how, length: {"noisy": 0, "clean": length, "absent": None}[how], whole)
+        context = self._read(captions, [False] * len(captions), clean, known, row)
+        sums: dict[str, Tensor] = {}
+        for place, level in enumerate(LEVELS):
+            sigmas = torch.full((len(captions),), level)
+            times = AV.of(Times(sigmas, sigmas * 1000, torch.ones_like(sigmas)))
+            noise = draw_noise(clean, SEED, number, place)
+            errors = velocity_errors(self.transformer, clean, noise, times, known, context, exchange=True)
+            moving = errors.map(lambda x, axis: x - x.mean(axis, keepdim=True), TIME_AXIS)
+            for prefix, part in (("", errors), ("moving ", moving)):
+                for side, x in part.items():
+                    mean = x.square().flatten(1).mean(1).cpu() / len(LEVELS)
+                    name = f"{prefix}{side}, {state}"
+                    sums[name] = sums.get(name, torch.zeros(len(captions))) + mean
+        return sums
+
+    def contexts(self, captions: list[str | None], row: dict[str, Any], like: AV[Tensor]) -> Any:
+        """What prompts say, None being no prompt, for clips of which nothing is known."""
+        dropped = [text is None for text in captions]
+        return self._read([text or "" for text in captions], dropped, like, AV(0, 0), row)

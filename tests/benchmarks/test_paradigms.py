@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.paradigms.__main__ import interval, main, markdown, recipe_of, step_flops, table_of
+from benchmarks.paradigms.__main__ import f1, interval, main, markdown, recipe_of, step_flops, table_of
 from benchmarks.paradigms.networks import PARADIGMS, build, config_of, matched, parameters
 from benchmarks.paradigms.objective import FIGURES, ParadigmObjective
 from benchmarks.paradigms.unified import UnifiedTransformer
@@ -37,12 +37,12 @@ def test_networks_have_nearly_the_same_number_of_parameters() -> None:
 
 
 def test_a_size_that_cannot_be_met_is_told_before_anything_is_trained(
-    latents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    latents: Path, codecs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ValueError, match="another budget"):
         matched("towers", 300, 4, 128, 16)
     # Of the last one alone there is no network of this size.
-    assert main(_words(latents, tmp_path / "runs", "--budget", "480000")) == 2
+    assert main(_words(latents, codecs, tmp_path / "runs", "--budget", "480000")) == 2
     assert "no unified network" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
@@ -72,44 +72,48 @@ def test_the_unified_network_is_a_network_of_all_three() -> None:
     assert not torch.allclose(reworded.audio[0], out.audio[0], atol=1e-4)
 
 
-def _words(latents: Path, runs: Path, *more: str) -> list[str]:
-    small = ["--steps", "3", "--seeds", "1", "--budget", str(BUDGET), "--text-width", "16", "--batch", "4"]
-    small += ["--clips", "4", "--threads", "1", "--precision", "fp32", "--runs", str(runs)]
+def _words(latents: Path, codecs: dict[str, Path], runs: Path, *more: str) -> list[str]:
+    small = ["--steps", "3", "--seeds", "0", "--budget", str(BUDGET), "--text-width", "16", "--batch", "4"]
+    small += ["--clips", "4", "--threads", "1", "--precision", "fp32", "--prompts", "2", "--runs", str(runs)]
+    small += ["--model", str(codecs["vae"].parent)]
     return ["run", "--latents", str(latents), "--validation", str(latents), *small, *more]
 
 
 def test_units_go_on_where_they_were_stopped_and_make_a_table(
-    latents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    latents: Path, codecs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = tmp_path / "runs"
-    assert main(_words(latents, runs, "--minutes", "0.0001")) == 3
+    assert main(_words(latents, codecs, runs, "--minutes", "0.0001")) == 3
     assert table_of(runs) == []
-    assert main(_words(latents, runs)) == 0
+    assert main(_words(latents, codecs, runs)) == 0
     first = {path: path.read_bytes() for path in runs.glob("*/result.json")}
     assert len(first) == len(PARADIGMS)
-    assert main(_words(latents, runs)) == 0
+    assert main(_words(latents, codecs, runs)) == 0
     assert {path: path.read_bytes() for path in runs.glob("*/result.json")} == first
-    assert main(_words(latents, runs, "--steps", "4")) == 2
+    assert main(_words(latents, codecs, runs, "--steps", "4")) == 2
     capsys.readouterr()
     assert main(["table", "--runs", str(runs), "--output", str(tmp_path / "table.json")]) == 0
     rows = json.loads((tmp_path / "table.json").read_text())
     assert (tmp_path / "table.md").read_text() == markdown(rows) + "\n"
     assert [row["paradigm"] for row in rows] == list(PARADIGMS)
     for row in rows:
-        assert (row["seeds"], row["clips"], row["steps"]) == ([0], 4, 3)
+        assert (row["seeds"], row["clips"], row["prompts"], row["steps"]) == ([0], 4, 2, 3)
         assert abs(row["parameters"] / BUDGET - 1) <= 0.02
         assert row["flops_per_step"] > 1e6
         assert row["seconds_per_step"] > 0
-        for mean, low, high in (*row["errors"].values(), *row["worth"].values()):
+        for mean, low, high in (*row["errors"].values(), *row["worth"].values(), *row["sync"].values()):
             assert low <= mean <= high
+        assert all(0 <= mean <= 1 for mean, _, _ in row["sync"].values())
         errors = row["errors"]
-        told = errors["video alone"][0] - errors["video, sound given"][0]
+        told = errors["moving video, pictures alone"][0] - errors["moving video, sound given"][0]
+        for side in ("video", "audio"):
+            assert 0 < errors[f"moving {side}, both noisy"][0] < errors[f"{side}, both noisy"][0]
         assert row["worth"]["sound tells of pictures"][0] == pytest.approx(told)
     assert capsys.readouterr().out.count("\n") == 2 + len(rows)
     assert markdown(rows).startswith("| paradigm | seeds")
 
 
-def test_an_interrupted_unit_is_the_uninterrupted_one(latents: Path, tmp_path: Path) -> None:
+def test_an_interrupted_unit_is_the_uninterrupted_one(latents: Path, codecs: dict[str, Path], tmp_path: Path) -> None:
     import argparse
 
     from benchmarks.paradigms.__main__ import run_unit
@@ -117,6 +121,7 @@ def test_an_interrupted_unit_is_the_uninterrupted_one(latents: Path, tmp_path: P
     # All read one text encoder, which stays as it is.
     tiny_text_encoder().save_pretrained(tmp_path / "model" / "text_encoder")
     settings = {"steps": 3, "budget": BUDGET, "text_width": 16, "batch": 4, "clips": 4, "threads": 1}
+    settings |= {"balance": 0.3, "prompts": 2, "model": codecs["vae"].parent}
     settings["text_encoder"] = tmp_path / "model"
     errors = []
     for number in range(2):
@@ -149,3 +154,6 @@ def test_intervals_hold_the_mean_and_shrink_with_what_is_seen() -> None:
     (mean, low, high), (_, *ends) = interval(few.tolist()), interval(many.tolist())
     assert low < mean < high
     assert ends[1] - ends[0] < high - low
+    # Counts are added up before they are divided.
+    assert interval([[(2, 2), (0, 6)], [(2, 2), (4, 6)]], f1)[0] == 0.5
+    assert f1(np.zeros((2, 3, 2))) == 0

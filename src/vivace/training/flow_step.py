@@ -165,14 +165,38 @@ def flow_errors(
     """Each sample's mean squared velocity error in float32 over the positions that are generated.
 
     Args:
+        balance: of the principal directions of the latents (`gaussian_skip`); for a transformer that has them. The
+            others are those of `velocity_errors`.
+
+    Returns:
+        [B] for each modality of which something is generated.
+    """
+    made = velocity_errors(transformer, clean, noise, times, known, context, exchange)
+    if balance:
+        assert transformer.skips is not None
+        made = transformer.skips.balanced(made, balance)
+    return made.map(lambda errors: errors.square().flatten(1).mean(1))
+
+
+def velocity_errors(
+    transformer: NavaTransformer | AliveTransformer,
+    clean: AV[Tensor],
+    noise: AV[Tensor],
+    times: AV[Times],
+    known: AV[int],
+    context: NavaContext | AliveContext,
+    exchange: bool,
+) -> AV[Tensor]:
+    """Predicted minus true velocity in float32 at the positions that are generated.
+
+    Args:
         clean: latents of both modalities.
         noise: of the same shapes.
         known: positions of each side that are shown clean, from its beginning on (`Task.known`); a side that is None
             here is left out.
-        balance: of the principal directions of the latents (`gaussian_skip`); for a transformer that has them.
 
     Returns:
-        [B] for each modality of which something is generated.
+        Of each modality of which something is generated, in the shape of its latents but for what is shown clean.
     """
     shown = known.map(lambda _, x: x, clean)
     masks = known.map(clean_mask, shown)
@@ -192,8 +216,4 @@ def flow_errors(
         return noisy_part(v.float() - velocity_target(x, n), mask)
 
     wanted = dict(masks.items())
-    made = AV(**{side: v for side, v in output.items() if not wanted[side].all()}).map(wrong, shown, noise, masks)
-    if balance:
-        assert transformer.skips is not None
-        made = transformer.skips.balanced(made, balance)
-    return made.map(lambda errors: errors.square().flatten(1).mean(1))
+    return AV(**{side: v for side, v in output.items() if not wanted[side].all()}).map(wrong, shown, noise, masks)
