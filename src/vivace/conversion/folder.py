@@ -5,6 +5,7 @@ What is finished is recorded in `conversion.json`, so that the same conversion g
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -125,7 +126,7 @@ class GrowingFolder:
         self.place.mkdir(parents=True, exist_ok=True)
         try:
             for shard in shards:
-                if shard.path in self.files:
+                if shard.path in self.files and self._is_whole(shard.path):
                     if progress:
                         progress(self.files[shard.path].bytes)
                     continue
@@ -141,6 +142,11 @@ class GrowingFolder:
             raise
         except OSError as error:
             raise VivaceError(self._given_up(error.strerror or str(error))) from None
+
+    def _is_whole(self, path: str) -> bool:
+        """Whether a finished file still holds what was written: an interruption may have been a failing disk."""
+        with (self.place / path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == self.files[path].sha256
 
     def _given_up(self, reason: str) -> str:
         """Remove what is half-written, which would hold the very space that is missing; the sentence for the user."""
