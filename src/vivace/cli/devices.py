@@ -93,7 +93,7 @@ def measuring_device(name: str) -> str:
     """
     if name == "cpu":
         return name
-    from vivace.perception.published.placing import usable_device
+    from vivace.device import usable_device
 
     return str(usable_device(name))
 

@@ -15,13 +15,13 @@ from typing import Any, cast
 
 from diffusers.models.attention_dispatch import AttentionBackendName
 
+from vivace.device import usable_device
 from vivace.errors import VivaceError
 from vivace.evaluation.cases import Case, CaseResult, Comparison, not_run, read_case
 from vivace.evaluation.cases_arithmetic import CHECKS
 from vivace.evaluation.cases_nava import DType, check_forward, check_sampler
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import PREFIX, config_from_official, from_official
-from vivace.perception.published.placing import usable_device
 
 # Largest absolute error in fp32 (the references' own noise is about 5e-6); largest relative L2 error in bf16.
 BOUND_FP32 = 1e-4

@@ -39,7 +39,7 @@ from vivace.perception.published.clap import Clap
 from vivace.perception.published.clip_score import ClipVectors
 from vivace.perception.published.dnsmos import Dnsmos
 from vivace.perception.published.imagebind import ImageBind
-from vivace.perception.published.placing import inference, usable_device
+from vivace.perception.published.placing import inference
 from vivace.perception.published.speaker import SeedTtsSpeaker, WavlmSpeaker
 from vivace.perception.published.syncnet import FaceTrack
 from vivace.perception.published.weights import PUBLISHED
@@ -157,10 +157,6 @@ def test_dnsmos_stays_on_the_cpu_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    assert usable_device("cpu") == torch.device("cpu")
-    for name in ("meta", "gpu", "cuda:77"):
-        with pytest.raises(VivaceError, match=rf"device '{name}' cannot be used .*; try cpu\.$"):
-            usable_device(name)
     with pytest.raises(VivaceError, match="cannot be moved to device 'cuda:77'"):
         ImageBind(torch.nn.Linear(2, 2), bytes_of).to("cuda:77")
 

@@ -13,20 +13,6 @@ from vivace.errors import VivaceError
 _CPU = torch.device("cpu")
 
 
-def usable_device(name: str) -> torch.device:
-    """A device that computes here.
-
-    Raises:
-        VivaceError: there is none of this name, or it computes nothing.
-    """
-    try:
-        device = torch.device(name)
-        float(torch.ones(1, device=device).sum())
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise VivaceError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); try cpu.") from None
-    return device
-
-
 @contextmanager
 def inference() -> Iterator[None]:
     """Without gradients, and on a GPU the same each time and in the full precision of float32: cuDNN's convolutions
