@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from benchmarks.paradigms.objective import ParadigmObjective
 
+from vivace.errors import VivaceError
 from vivace.evaluation.matching import match_times
 from vivace.evaluation.metric import Sample
 from vivace.evaluation.prompts import WorldItem, world_items
@@ -30,6 +31,8 @@ SHIFT = 3.0
 TEXT_SCALE = 2.0
 TOLERANCE = 0.075
 BATCH = 16
+# Scenes looked through for each prompt, so that enough are of the kinds that a network was shown.
+DRAWN_FOR_EACH = 8
 
 
 def judged(
@@ -45,11 +48,9 @@ def judged(
         model: folder with the codecs that the latents were made with, and the vocoder.
 
     Raises:
-        VivaceError: codecs that are missing, or other ones; one prompt alone.
+        VivaceError: codecs that are missing, or other ones; one prompt alone; kinds of scene without prompts.
     """
-    row = objective.held_out.rows[0]
-    form = {"seconds": row["seconds"], "height": row["height"], "width": row["width"]}
-    items = world_items("val", prompts, hand=False, camera=False, **form)
+    items = _items(objective, prompts)
     heard_and_seen = [
         event_times(Sample(item.id, clip, item.prompt, item.expected))
         for clip, item in _made(objective, model, items, check)
@@ -61,6 +62,27 @@ def judged(
         return [(2 * len(match_times(s, h, TOLERANCE)), len(s) + len(h)) for s, h in zip(seen, sounds, strict=True)]
 
     return {"clips": counts(heard), "floor": counts(others)}
+
+
+def _items(objective: ParadigmObjective, prompts: int) -> list[WorldItem]:
+    """Prompts of the kinds of scene that the held-out latents hold, half of them of unseen combinations.
+
+    Raises:
+        VivaceError: the benchmark has none, or too few, of these kinds.
+    """
+    row, kinds = objective.held_out.rows[0], set(objective.held_out.column("kind"))
+    form = {"seconds": row["seconds"], "height": row["height"], "width": row["width"]}
+    drawn = world_items("val", DRAWN_FOR_EACH * prompts, hand=False, camera=False, **form)
+    found: list[WorldItem] = []
+    for group, count in (("seen", prompts - prompts // 2), ("unseen", prompts // 2)):
+        own = [item for item in drawn if item.group == group and item.scene is not None and item.scene.kind in kinds]
+        if len(own) < count:
+            raise VivaceError(
+                f"Of {', '.join(sorted(kinds))} there are {len(own)} prompts of {count}; ask for fewer, or take "
+                "latents of impacts and instruments."
+            )
+        found += own[:count]
+    return found
 
 
 @torch.no_grad()
