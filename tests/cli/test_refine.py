@@ -10,7 +10,7 @@ from tests.media.test_remux import packets
 from tests.tiny import tiny_refiner_pipeline
 
 from vivace.cli.main import main
-from vivace.media import Clip, read_clip, read_metadata, write_clip, write_wav
+from vivace.media import Clip, read_clip, read_metadata, write_clip, write_pictures_over_sound, write_wav
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,19 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     write_clip("clip.mp4", Clip(pictures, Fraction(24), None, 16000))
     write_clip("fast.mp4", Clip(pictures, Fraction(30), None, 16000))
     write_wav("sound.wav", np.zeros((1, 1600), np.float32), 16000)
+    for name, heard, shown in (("long", 25, 9), ("short", 9, 25)):
+        frames = np.repeat(pictures[:1], heard, axis=0)
+        sound = np.zeros((2, round(heard / 24 * 16000)), np.float32)
+        write_clip("whole.mp4", Clip(frames, Fraction(24), sound, 16000))
+        write_pictures_over_sound(f"{name}.mp4", np.repeat(pictures[:1], shown, axis=0), Fraction(24), "whole.mp4", {})
     before = sorted(tmp_path.iterdir())
     refiner = ["--model", str(models / "refiner")]
     for words, complaint in (
         (["nowhere.mp4", *refiner], "does not exist"),
         (["sound.wav", *refiner], "has no pictures"),
         (["fast.mp4", *refiner], "30 pictures a second"),
+        (["long.mp4", *refiner], "sound lasts 1.042 s, longer than its pictures (0.375 s)"),
+        (["short.mp4", *refiner], "sound lasts 0.375 s, shorter than its pictures (1.042 s)"),
         (["clip.mp4", *refiner, "--scale", "20"], "scale 20.0 is not possible"),
         (["clip.mp4", *refiner, "--size", "64"], "WIDTHxHEIGHT"),
         (["clip.mp4", *refiner, "--output", "clip.mp4"], "is the clip itself"),

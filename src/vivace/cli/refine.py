@@ -8,6 +8,7 @@ import json
 import secrets
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,6 +90,7 @@ def refine(
         degradation=degradation,
         seed=seed,
     )
+    _check_own_sound(clip, plan)
     loaded = time.perf_counter()
     with step_bar(plan.preset.steps, True) as advance:
         out = pipeline.run(plan, on_step=lambda _: advance())
@@ -99,6 +101,18 @@ def refine(
     write_record(path, record)
     sheet = _write_sheet(path, out, said or clip.stem) if contact_sheet else None
     _report(path, sheet, plan.notes, seed, time.perf_counter() - start, record, as_json)
+
+
+def _check_own_sound(path: Path, plan: RefinerPlan) -> None:
+    """Raises VivaceError where the file's own sound, which is what is copied, does not last as long as the pictures: a
+    clip that was read has it cut or filled."""
+    from vivace.media import read_audio
+    from vivace.pipelines.refiner import check_sound_length
+
+    clip = plan.clip
+    if clip.audio is not None:
+        sound = read_audio(path, clip.sample_rate, channels=1)
+        check_sound_length(Fraction(sound.shape[1], clip.sample_rate), clip.seconds, plan.timeline)
 
 
 def _target(clip: Path, output: Path | None) -> Path:

@@ -221,7 +221,8 @@ class AliveRefinerPipeline:
         source = (clip.frames.shape[2], clip.frames.shape[1])
         can.check_clip(*source, clip.fps, clip.seconds)
         timeline = self.base.timeline(clip.seconds, clip.fps)
-        _check_sound(clip, timeline)
+        if clip.audio is not None:
+            check_sound_length(Fraction(clip.audio.shape[1], clip.sample_rate), clip.seconds, timeline)
         size = can.target(source, scale, width, height)
         text, negative = (
             check_prompt(words, what) if words else None
@@ -417,17 +418,14 @@ def _guided(preset: MutualPreset, guides: Mapping[str, float], worded: bool, sou
     return chosen.with_guides({name: 1.0 for name, reason in nothing.items() if reason})
 
 
-def _check_sound(clip: Clip, timeline: Timeline) -> None:
-    """Raises VivaceError where sound and pictures differ in length by a latent frame or more."""
-    if clip.audio is None:
-        return
-    heard = Fraction(clip.audio.shape[1], clip.sample_rate)
-    if abs(heard - clip.seconds) >= 1 / timeline.latent_rate:
-        which = "longer" if heard > clip.seconds else "shorter"
+def check_sound_length(heard: Fraction, shown: Fraction, timeline: Timeline) -> None:
+    """Raises VivaceError where the seconds of sound and of pictures differ by a latent frame or more."""
+    if abs(heard - shown) >= 1 / timeline.latent_rate:
+        which = "longer" if heard > shown else "shorter"
         raise VivaceError(
-            f"The clip's sound lasts {float(heard):.3f} s, {which} than its pictures ({float(clip.seconds):.3f} s); "
+            f"The clip's sound lasts {float(heard):.3f} s, {which} than its pictures ({float(shown):.3f} s); "
             "cut or fill one of them."
         )
 
 
-__all__ = ["AliveRefinerPipeline", "RefinerOutput", "RefinerPlan", "base_folder"]
+__all__ = ["AliveRefinerPipeline", "RefinerOutput", "RefinerPlan", "base_folder", "check_sound_length"]
