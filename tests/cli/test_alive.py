@@ -57,6 +57,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_png(folder / f"face{number}.png", still(Shown(take_scene(number, 1, "val"), 0.3), 128, 128))
     two = next(scene for scene in (sample_scene(n, kind="talk") for n in range(20)) if len(scene.talk.characters) == 2)
     write_png(folder / "two.png", pictures_at(two, np.array([0.3]), 128, 128)[0])
+    faces = [still(Shown(take_scene(number, 1, "val"), 0.3), 128, 128) for number in range(2)]
+    write_png(folder / "apart.png", np.hstack([faces[0], faces[1]]))
+    write_png(folder / "aside.png", np.hstack([faces[0], np.broadcast_to(faces[0][:, -1:], faces[0].shape)]))
     write_png(folder / "none.png", pictures_at(sample_scene(1), np.array([0.3]), 128, 128)[0])
     write_png(folder / "small.png", np.zeros((20, 200, 3), dtype=np.uint8))
     (folder / "broken.png").write_bytes(b"no picture")
@@ -80,6 +83,8 @@ def test_animate_makes_a_clip_of_references_that_can_be_made_again(
     assert main(["generate", *words, "same.mp4", "--reference", faces[0], "--guide", "references=2"]) == 0
     one, two, same = (json.loads(Path(f"{name}.json").read_text()) for name in ("one", "two", "same"))
     assert one["latents_sha256"] == same["latents_sha256"] != two["latents_sha256"]
+    aside = str(pictures / "aside.png")
+    assert main(["animate", *words, "aside.mp4", "--reference", aside]) == 0  # a face that no middle part shows
     grouped = json.loads(Path("less.json").read_text())
     assert grouped["latents_sha256"] == one["latents_sha256"]
     assert grouped["memory"]["strategy"] == "grouped"
@@ -94,9 +99,10 @@ def test_animate_makes_a_clip_of_references_that_can_be_made_again(
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [
-        (["two.png"], "2 faces were found in a reference"),
-        (["face0.png", "two.png"], "2 faces were found in a reference"),
-        (["none.png"], "No face was found in a reference"),
+        (["two.png"], "2 faces were found in the reference"),
+        (["face0.png", "two.png"], "2 faces were found in reference 2 of 2"),
+        (["apart.png"], "2 faces were found in the reference"),
+        (["none.png"], "No face was found in the reference"),
         (["small.png"], "A reference of 200x20 is too small for a clip of 96x96"),
         (["face0.png", "face1.png", "face0.png"], "3 references were given and tiny takes up to 2"),
         (["broken.png"], "cannot be read"),

@@ -117,8 +117,18 @@ def test_files_that_hold_no_voice_are_refused(tmp_path: Path) -> None:
 
 def test_an_hour_is_refused_before_it_is_read(tmp_path: Path) -> None:
     write_wav(tmp_path / "hour.wav", np.zeros((1, 3600 * 8000), np.float32), 8000)
-    with pytest.raises(VivaceError, match="60 minutes of sound, more than 10; cut out"):
+    with pytest.raises(VivaceError, match="60 minutes of sound, more than 59; cut out"):
         read_voice(tmp_path / "hour.wav")
+
+
+def test_of_a_long_file_the_first_speech_is_used(tmp_path: Path) -> None:
+    sound = np.zeros(660 * 8000, np.float32)
+    speech = hum(40.0, rate=8000)
+    sound[: len(speech)] = speech
+    write_wav(tmp_path / "long.wav", sound[None], 8000)
+    voice = read_voice(tmp_path / "long.wav")
+    assert isinstance(voice, Recording)
+    assert len(voice.samples) / voice.sample_rate == pytest.approx(30.0, abs=0.1)
 
 
 def test_voices_go_to_the_spans_in_order_or_one_to_all() -> None:

@@ -22,8 +22,10 @@ SAMPLE_RATE = 16000
 # NAVA's program reads 30 s. More changes a voice's vector no further.
 MOST_SPEECH_SECONDS = 30.0
 LEAST_SPEECH_SECONDS = 0.5
-# Longer than this a file is a programme, not a sample of one voice.
-LONGEST_FILE_SECONDS = 600.0
+# Of a longer file only this much is read, in which 30 s of speech are looked for.
+MOST_FILE_SECONDS = 600.0
+# As long as this a file is a programme, not a sample of one voice.
+LONGEST_FILE_SECONDS = 3540.0
 SILENCE_DBFS = -60.0
 PAUSE_DB = 35.0  # what lies this far below the loud parts is a pause
 # Of the speech. A clean sine stays below it, ordinary speech a hundred times.
@@ -64,7 +66,7 @@ def read_voice(path: str | Path) -> Recording | Tensor:
     file, which is a saved voice or holds a speaker vector [dim].
 
     Raises:
-        VivaceError: a file that is missing, damaged, longer than 10 minutes or without sound; no usable speech in it.
+        VivaceError: a file that is missing, damaged, an hour long or without sound; no usable speech in it.
     """
     name = f"Voice {str(path)!r}"
     if Path(path).suffix.lower() == SUFFIX:
@@ -73,7 +75,7 @@ def read_voice(path: str | Path) -> Recording | Tensor:
             assert found.vector is not None
             return found.vector
         return Recording(found.samples.numpy(), SAMPLE_RATE, name, vectors=vectors_folder(Path(path)))
-    sound = read_audio(path, SAMPLE_RATE, 1, longest=LONGEST_FILE_SECONDS)
+    sound = read_audio(path, SAMPLE_RATE, 1, longest=LONGEST_FILE_SECONDS, at_most=MOST_FILE_SECONDS)
     return recording(sound[0], SAMPLE_RATE, name)
 
 

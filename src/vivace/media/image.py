@@ -24,7 +24,7 @@ def read_image(path: str | Path) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
-                upright = ImageOps.exif_transpose(image)
+                picture = upright_rgb(image)
     except FileNotFoundError:
         raise VivaceError(f"Image {str(path)!r} does not exist; check the path.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -33,10 +33,12 @@ def read_image(path: str | Path) -> np.ndarray:
         raise VivaceError(
             f"Image {str(path)!r} cannot be read ({error}); give an undamaged PNG, JPEG or WebP file."
         ) from error
-    return np.asarray(_as_rgb(upright))
+    return np.asarray(picture)
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """RGB, turned as its camera says, transparency shown over white, 16-bit grey scaled."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         # Pillow clips 16-bit grey to 255 where we want it scaled.
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")

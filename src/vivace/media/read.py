@@ -82,14 +82,19 @@ def read_clip(
 
 
 def read_audio(
-    path: str | Path, sample_rate: int = 16000, channels: int = 2, longest: float | None = None
+    path: str | Path,
+    sample_rate: int = 16000,
+    channels: int = 2,
+    longest: float | None = None,
+    at_most: float | None = None,
 ) -> np.ndarray:
-    """Read the whole sound of a file at the given rate, float32 [channels, N] in [-1, 1].
+    """Read the sound of a file at the given rate, float32 [channels, N] in [-1, 1].
 
     Time 0 is the first picture where the file has any. Mono is doubled for two channels; more are mixed down.
 
     Args:
         longest: seconds beyond which a file is refused before it is decoded; None for no limit.
+        at_most: seconds from the beginning that are read; None reads the whole.
 
     Raises:
         VivaceError: no such file, no sound in it, a damaged or truncated file, a rate or channel count out of range,
@@ -109,7 +114,8 @@ def read_audio(
                 f"File {str(path)!r} has {seconds / 60:.0f} minutes of sound, more than {longest / 60:g}; "
                 "cut out the part that matters."
             )
-        audio, rate = decode_sound(path, container, stream, time_origin(container), None, filled=False)
+        length = None if at_most is None else Fraction(at_most)
+        audio, rate = decode_sound(path, container, stream, time_origin(container), length, filled=False, up_to=True)
     audio = resample(audio, rate, sample_rate)
     if len(audio) == channels:
         return audio

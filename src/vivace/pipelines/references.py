@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vivace.conditioning.first_frame import as_picture, fit_image
 from vivace.errors import VivaceError
-from vivace.perception.faces import faces_in
+from vivace.perception.faces import Face, faces_in
 from vivace.perception.thresholds import thresholds
 from vivace.pipelines.capabilities import AliveCapabilities
 
@@ -36,11 +37,9 @@ def fitted_references(
     if most > can.most_references:
         able = f"takes up to {can.most_references}" if can.most_references else "has not learned to use any"
         raise VivaceError(f"{most} references were given and {can.name} {able}; leave some out.")
-    fitted = [[_fitted(picture, *size) for picture in row] for row in each]
-    if can.reference_faces == "drawn":
-        for picture in (picture for row in fitted for picture in row):
-            check_one_face(picture)
-    return fitted
+    names = [f"reference {n + 1} of {most}" if most > 1 else "the reference" for n in range(most)]
+    fit = _fitted_to_face if can.reference_faces == "drawn" else _fitted
+    return [[fit(picture, name, *size) for picture, name in zip(row, names, strict=False)] for row in each]
 
 
 def _of_prompts(references: Any, count: int) -> list[list[Any]]:
@@ -53,24 +52,45 @@ def _of_prompts(references: Any, count: int) -> list[list[Any]]:
     return lists or [given] * count
 
 
-def _fitted(picture: Any, height: int, width: int) -> np.ndarray:
+def _fitted(picture: Any, name: str, height: int, width: int) -> np.ndarray:
+    _check_size(picture, name, height, width)
+    return fit_image(picture, height, width)
+
+
+def _fitted_to_face(picture: Any, name: str, height: int, width: int) -> np.ndarray:
+    """The part of a picture around its one face.
+
+    Raises:
+        VivaceError: not exactly one drawn face is seen in the whole picture, or in that part of it.
+    """
+    _check_size(picture, name, height, width)
+    whole = as_picture(picture)
+    scale = min(height, width) / min(whole.size)
+    small = whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
+    face = _one_face(np.asarray(small), name)
+    fitted = fit_image(whole, height, width, (face.column / small.width, face.row / small.height))
+    _one_face(fitted, name)
+    return fitted
+
+
+def _check_size(picture: Any, name: str, height: int, width: int) -> None:
     size = as_picture(picture).size
     # Enlarged more than this, a face has lost what tells it from others.
     if size[0] * 4 < width or size[1] * 4 < height:
         raise VivaceError(
-            f"A reference of {size[0]}x{size[1]} is too small for a clip of {width}x{height}; "
+            f"A reference of {size[0]}x{size[1]} is too small for a clip of {width}x{height} ({name}); "
             f"give one of at least {-(-width // 4)}x{-(-height // 4)}."
         )
-    return fit_image(picture, height, width)
 
 
-def check_one_face(picture: np.ndarray) -> None:
-    """Raises VivaceError unless exactly one drawn face is seen in a picture uint8 [H, W, 3]."""
+def _one_face(picture: np.ndarray, name: str) -> Face:
+    """The drawn face that is seen in a picture uint8 [H, W, 3]. Raises VivaceError where there is none, or several."""
     faces = faces_in(picture, thresholds().faces)
     if not faces:
         raise VivaceError(
-            "No face was found in a reference; give a picture in which one face is seen from the front, "
+            f"No face was found in {name}; give a picture in which one face is seen from the front, "
             "a quarter to half as wide as the picture."
         )
     if len(faces) > 1:
-        raise VivaceError(f"{len(faces)} faces were found in a reference; give a picture of one person, for each one.")
+        raise VivaceError(f"{len(faces)} faces were found in {name}; give a picture of one person, for each one.")
+    return faces[0]
