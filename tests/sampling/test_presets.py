@@ -29,6 +29,16 @@ def test_the_official_rule_for_sound_alone_is_the_usual_guidance() -> None:
     assert rule.weights.audio == {"conditional": 2.0, "unconditional": -1.0}
 
 
+def test_in_the_official_convention_zero_switches_a_branch_off() -> None:
+    plain = OFFICIAL.with_guides({"align": 0, "timbre": 0})
+    assert plain.align is plain.timbre is None
+    rule = rule_at(plain, 1.0)
+    assert {name: w for name, w in (rule.weights.video or {}).items() if w} == {"conditional": 3, "unconditional": -2}
+    assert {name: w for name, w in (rule.weights.audio or {}).items() if w} == {"conditional": 2, "unconditional": -1}
+    assert OFFICIAL.with_guides({"align.audio": 0}).align == Scale(video=3, audio=0)
+    assert MENDED.with_guides({"align": 0}).align == Scale(video=0, audio=0)
+
+
 def test_the_mended_preset_is_as_strong_and_keeps_its_voices_in_the_masked_branch() -> None:
     published, mended = (rule_at(preset, 1.0) for preset in (OFFICIAL, MENDED))
     assert mended.weights == published.weights

@@ -115,6 +115,8 @@ class Preset(Steps):
     def with_guides(self, guides: Mapping[str, float]) -> Preset:
         """The same preset with guides replaced: "text", "align", "timbre", one side as "text.audio", or "text.above".
 
+        In the published convention 0 switches align or timbre off.
+
         Raises:
             VivaceError: an unknown guide or a scale out of range.
         """
@@ -138,6 +140,9 @@ class Preset(Steps):
             assert isinstance(now, Scale)
             sides = {side: float(value)} if side else {"video": float(value), "audio": float(value)}
             changes[guide] = now.model_copy(update=sides)
+        if self.official:  # whose base depends on what is switched off, which is more than a scale of 0
+            off = {"align": Scale(video=0.0, audio=0.0), "timbre": 0.0}
+            changes |= {guide: None for guide, zero in off.items() if changes.get(guide) == zero}
         return self.model_copy(update=changes)
 
     def _level(self, value: float) -> float:
