@@ -92,11 +92,15 @@ def test_a_table_made_for_inference_serves_training():
     assert math.isclose(table[0, :, 0].sum().item(), 4)
 
 
-def _logits(query_times: Tensor, key_times: Tensor, width: int = 64) -> Tensor:
+# Width of a head and base of the published kind, and those of nano-alive.
+CLOCKS = [(64, 10000.0), (32, 1000.0)]
+
+
+def _logits(query_times: Tensor, key_times: Tensor, width: int = 64, theta: float = 10000.0) -> Tensor:
     """Attention scores of all-ones queries and keys, which have equal energy in every pair of channels."""
     ones = [torch.ones(1, len(times), 1, width) for times in (query_times, key_times)]
     turned = [
-        rotate(x, time_rotation(times.double() * 25, width, 10000.0))[0, :, 0].double()
+        rotate(x, time_rotation(times.double() * 25, width, theta))[0, :, 0].double()
         for x, times in zip(ones, (query_times, key_times), strict=True)
     ]
     return turned[0] @ turned[1].T
@@ -107,25 +111,28 @@ def test_scores_by_physical_time_are_invariant_to_a_common_shift() -> None:
     torch.testing.assert_close(_logits(video, audio), _logits(video + 5.3, audio + 5.3), atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("width", "theta"), CLOCKS)
 @pytest.mark.parametrize("fps", [16, 24, 30, 25])
-def test_every_latent_frame_looks_most_at_the_audio_token_nearest_in_time(fps: int) -> None:
+def test_every_latent_frame_looks_most_at_the_audio_token_nearest_in_time(fps: int, width: int, theta: float) -> None:
     timeline = Timeline.covering(10, fps)
     video, audio = (torch.from_numpy(x) for x in (timeline.latent_frame_times(), timeline.audio_token_times()))
     distance = (video[:, None] - audio[None]).abs()
-    peak = _logits(video, audio).argmax(dim=1)
+    peak = _logits(video, audio, width, theta).argmax(dim=1)
     chosen = distance.gather(1, peak[:, None])[:, 0]
     torch.testing.assert_close(chosen, distance.amin(dim=1), atol=1e-6, rtol=0)  # ties may fall either way
 
 
-def test_the_same_second_has_the_same_rotation_at_every_rate() -> None:
-    rotations = []
+@pytest.mark.parametrize(("width", "theta"), CLOCKS)
+def test_scores_depend_on_the_seconds_between_picture_and_sound_at_every_rate(width: int, theta: float) -> None:
+    counts = set()
     for fps in (16, 24, 30):
-        times = torch.from_numpy(Timeline.covering(4, fps).frame_times())
-        second = times[(times - 3.0).abs().argmin()]
-        assert second == 3.0
-        rotations.append(time_rotation(second[None] * 25, 64, 10000.0))
-    assert torch.equal(rotations[0], rotations[1])
-    assert torch.equal(rotations[0], rotations[2])
+        timeline = Timeline.covering(4, fps)
+        video, audio = (torch.from_numpy(x) for x in (timeline.latent_frame_times(), timeline.audio_token_times()))
+        apart = (video[:, None] - audio[None]).flatten()
+        expected = _logits(apart, torch.zeros(1), width, theta).view(len(video), len(audio))
+        torch.testing.assert_close(_logits(video, audio, width, theta), expected, atol=1e-3, rtol=1e-4)
+        counts.add(len(video))
+    assert len(counts) == 3  # other places in their sequences, which must not matter
 
 
 def test_a_grid_may_begin_later() -> None:
