@@ -77,6 +77,15 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 1.7])
+def test_sound_may_be_shorter_or_longer_than_its_pictures(tmp_path, seconds):
+    sound = 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * 16000)) / 16000, dtype=np.float32)
+    write_clip(tmp_path / "clip.mp4", Clip(np.zeros((24, 32, 32, 3), np.uint8), Fraction(24), sound[None], 16000))
+    heard = read_audio(tmp_path / "clip.mp4", channels=1)
+    assert abs(heard.shape[1] - len(sound)) <= 1024
+    assert read_clip(tmp_path / "clip.mp4").frames.shape[0] == 24
+
+
 def test_the_file_does_not_depend_on_what_lay_in_memory(tmp_path):
     rng = np.random.default_rng(3)
     coarse = rng.normal(128, 37, (5, 8, 16, 3)).clip(0, 255).astype(np.uint8)

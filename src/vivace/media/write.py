@@ -74,8 +74,9 @@ def _encode(path: Path, clip: Clip, tags: dict[str, str]) -> None:
                     # Sound follows its pictures, so that a player finds both close together in the file.
                     last = index == len(clip.frames) - 1
                     until = clip.audio.shape[1] if last else int((index + 1) / clip.fps * clip.sample_rate)
-                    container.mux(audio.encode(_audio_frame(clip.audio, written, until, clip.sample_rate)))
-                    written = max(written, min(until, clip.audio.shape[1]))
+                    if written < min(until, clip.audio.shape[1]):  # sound may be shorter than its pictures
+                        container.mux(audio.encode(_audio_frame(clip.audio, written, until, clip.sample_rate)))
+                        written = min(until, clip.audio.shape[1])
             container.mux(video.encode(None))
             if audio is not None:
                 container.mux(audio.encode(None))
@@ -131,8 +132,6 @@ def video_frames(pictures: np.ndarray, fps: Fraction) -> Iterator[Any]:
 
 def _audio_frame(audio: np.ndarray, start: int, stop: int, sample_rate: int) -> Any:
     block = np.ascontiguousarray(audio[:, start:stop])
-    if block.shape[1] == 0:
-        return None
     frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=_layout(audio))
     frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
     return frame
