@@ -204,6 +204,7 @@ BLIND = Clip(None, Fraction(24), _sound(0.3), RATE)
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
+        ({"audio": Clip(None, Fraction(24), _sound(0.5)[:, :1], RATE)}, "lasts 0.000 s, which is no clip; .* 0.1 s"),
         ({"audio": BLIND, "video": SILENT}, "nothing is left to make"),
         ({"image": _pictures(1)[0], "video": SILENT}, "leave image out"),
         ({"image": _pictures(1)[0], "modalities": "audio"}, "sound alone"),

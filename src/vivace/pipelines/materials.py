@@ -19,6 +19,7 @@ from vivace.pipelines.capabilities import Abilities, TaskName
 from vivace.timeline import Timeline, as_rate
 
 Modalities = Literal["both", "video", "audio"]
+LEAST_GIVEN = Fraction(1, 10)  # seconds of a picture or sound for which the other side is made
 MOST_ADDED = 3600.0  # seconds by which a clip can be continued at once
 
 
@@ -204,6 +205,10 @@ def _length(can: Abilities[Any], what: str, lengths: Sequence[Fraction], seconds
     if seconds is not None or not lengths:
         return can.seconds if seconds is None else seconds
     shortest = min(lengths)
+    if shortest < LEAST_GIVEN:
+        raise VivaceError(
+            f"{what} lasts {float(shortest):.3f} s, which is no clip; give at least {float(LEAST_GIVEN):g} s of it."
+        )
     # A clip of the model's own longest length may last a few pictures more, because codecs count in fours.
     if shortest > can.longest_seconds + 0.25:
         raise VivaceError(
@@ -259,7 +264,7 @@ def _whole_pictures(frames: np.ndarray, timeline: Timeline, notes: list[str]) ->
     if missing > 0:
         notes.append(f"The given video's last picture is shown {missing + 1} times, because the codec counts in fours.")
     elif missing < 0:
-        notes.append(_used("The given video", len(frames) / timeline.fps, timeline))
+        notes.append(_used("The given video", timeline))
     return np.concatenate([frames[: timeline.frames], np.repeat(frames[-1:], max(0, missing), axis=0)])
 
 
@@ -275,7 +280,7 @@ def _whole_sound(sound: np.ndarray, timeline: Timeline, notes: list[str]) -> np.
             "silence fills the rest."
         )
     elif missing < -1:
-        notes.append(_used("The given sound", length, timeline))
+        notes.append(_used("The given sound", timeline))
     return np.pad(sound[:, : timeline.samples], ((0, 0), (0, max(0, missing))))
 
 
@@ -286,8 +291,8 @@ def _too_short(what: str, length: Fraction, timeline: Timeline) -> str:
     )
 
 
-def _used(what: str, length: Fraction, timeline: Timeline) -> str:
-    return f"{what} lasts {float(length):.3f} s; its first {float(timeline.seconds):.3f} s are used."
+def _used(what: str, timeline: Timeline) -> str:
+    return f"{what} is longer than the clip; its first {float(timeline.seconds):.3f} s are used."
 
 
 def _with_first_pictures(
