@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -110,7 +112,7 @@ def markdown(found: dict[str, Any]) -> str:
         cells += ["none" if sync.get(metric) is None else f"{sync[metric]:.3f}" for metric in SYNC]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     told = f"{found['n']} {found['split']} scenes, means with 95 % intervals; {found['seconds_per_clip']:.1f} s a clip."
-    return "\n".join([*lines, "", told, ""])
+    return "\n".join([*lines, "", f"{told} Written by `{found['command']}`.", ""])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -123,7 +125,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=128, help="sides of the small clips (pixels)")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--output", type=Path, default=None)
-    asked = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    asked = parser.parse_args(words)
     pipeline = AliveRefinerPipeline.from_pretrained(asked.model, base=asked.base)
     settings: dict[str, Any] = {"seconds": asked.seconds, "height": asked.size, "width": asked.size}
     rows, samples = [], {}
@@ -132,7 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
         rows.append(figures)
         for name, sample in judged.items():
             samples.setdefault(name, []).append(sample)
-    found = {"model": asked.model, "split": asked.split, "source": asked.source} | summary(rows, samples)
+    command = shlex.join(["python", "benchmarks/refiner.py", *words])
+    found = {"command": command, "model": asked.model, "split": asked.split, "source": asked.source}
+    found |= summary(rows, samples)
     text = json.dumps(found | {"rows": rows}, indent=1)
     if asked.output is not None:
         asked.output.parent.mkdir(parents=True, exist_ok=True)

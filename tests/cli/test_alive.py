@@ -35,11 +35,47 @@ def test_generate_takes_the_pipeline_that_the_folder_names(
     capsys.readouterr()
     for wrong, complaint in (
         (["--guide", "timbre=2"], "'timbre' is unknown"),
+        (["--guide", "rescale=7"], "rescale = 7.0 is no share"),
+        (["--only", "video", "--guide", "mutual.above=0.5"], "has nothing to act on"),
         (["--memory", "8MB"], "needs at least"),
     ):
         assert main(["generate", "a drum", "--model", str(alive_folder), "--output", "b.mp4", *wrong]) == 2
-        assert complaint in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert complaint in told
+        assert told.count("\n") == 1
     assert not Path("b.mp4").exists()
+
+
+def test_guides_shape_guidance_and_say_where_it_acts(
+    alive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["generate", "a drum", "--model", str(alive_folder), "--preset", "full", "--seed", "3", "--output"]
+    off = ("rescale=0", "limit=0", "parallel=1", "mutual.above=0")
+    on = ("rescale=1", "limit.video=1", "parallel=0.5", "mutual.above=0.5")
+    for name, guides in (("plain", ()), ("off", off), ("on", on)):
+        assert main([*words, f"{name}.mp4", *(word for guide in guides for word in ("--guide", guide))]) == 0
+    plain, unchanged, changed = (json.loads(Path(f"{name}.json").read_text()) for name in ("plain", "off", "on"))
+    assert plain["latents_sha256"] == unchanged["latents_sha256"] != changed["latents_sha256"]
+    assert changed["settings"]["mutual_above"] == changed["settings"]["parallel"] == 0.5
+    assert changed["settings"]["rescale"] == {"video": 1.0, "audio": 1.0}
+    assert Request.from_json(changed["request"]).to_json() == changed["request"]
+
+
+def test_the_shipped_model_has_the_nested_form_of_its_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["a bell rings", "--model", "nano-alive", "--steps", "2", "--seconds", "0.5", "--size", "96x96"]
+    settings = []
+    for name in ("default", "nested"):
+        assert (
+            main(["generate", *words, "--seed", "3", "--preset", name, "--output", str(tmp_path / f"{name}.mp4")]) == 0
+        )
+        settings.append(json.loads((tmp_path / f"{name}.json").read_text())["settings"])
+    capsys.readouterr()
+    differing = {name for name, value in settings[0].items() if settings[1][name] != value}
+    assert differing == {"form", "branches"}
+    assert settings[1]["form"] == "nested"
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +114,11 @@ def test_animate_makes_a_clip_of_references_that_can_be_made_again(
     words = ["a woman says <S>hello<E>", "--model", str(strict_folder), "--seed", "3", "--output"]
     assert main(["animate", *words, "one.mp4", "--reference", faces[0], "--guide", "references=2"]) == 0
     assert main(["animate", *words, "two.mp4", "--reference", faces[0], "--reference", faces[1]]) == 0
-    less = ["--memory", "grouped", "--cache", "0"]
-    assert main(["animate", *words, "less.mp4", "--reference", faces[0], "--guide", "references=2", *less]) == 0
     assert main(["generate", *words, "same.mp4", "--reference", faces[0], "--guide", "references=2"]) == 0
     one, two, same = (json.loads(Path(f"{name}.json").read_text()) for name in ("one", "two", "same"))
     assert one["latents_sha256"] == same["latents_sha256"] != two["latents_sha256"]
     aside = str(pictures / "aside.png")
     assert main(["animate", *words, "aside.mp4", "--reference", aside]) == 0  # a face that no middle part shows
-    grouped = json.loads(Path("less.json").read_text())
-    assert grouped["latents_sha256"] == one["latents_sha256"]
-    assert grouped["memory"]["strategy"] == "grouped"
     assert [file["path"] for file in two["request"]["reference"]] == faces
     assert "unreferenced" in one["settings"]["branches"]
     assert Request.from_json(two["request"]).to_json() == two["request"]

@@ -1,5 +1,10 @@
+import math
+import re
+from typing import Any
+
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from vivace.errors import VivaceError
@@ -199,10 +204,72 @@ def test_guides_of_a_preset() -> None:
     assert changed.references == Scale(video=1.5, audio=1)
     assert preset.shaping() is None
     assert MutualPreset(limit=Scale(video=27, audio=5), parallel=0.5).shaping() == Shaping(AV(), AV(27.0, 5.0), 0.5)
-    with pytest.raises(VivaceError, match=r"timbre.*text, mutual or references"):
-        preset.with_guides({"timbre": 1})
     with pytest.raises(VivaceError, match="out of range"):
         preset.with_guides({"mutual": float("nan")})
+
+
+def test_guides_reach_what_shapes_guidance_and_where_it_acts() -> None:
+    preset = MutualPreset(form="nested")
+    changed = preset.with_guides({"rescale.audio": 0.2, "rescale": 0.7, "limit.video": 27, "parallel": 0.5})
+    assert changed.rescale == Scale(video=0.7, audio=0.2)
+    assert changed.parallel == 0.5
+    # A limit for the picture alone is none for the sound.
+    assert changed.shaping() == Shaping(AV(0.7, 0.2), AV(27.0, None), 0.5)
+    off = {"rescale": 0, "limit": 0, "parallel": 1, "mutual.above": 0}
+    assert changed.with_guides(off).shaping() is None
+    assert changed.with_guides({"limit.audio": 5}).limit == Scale(video=27, audio=5)
+    above = preset.with_guides({"mutual.above": 0.3, "mutual": 4})
+    assert (above.mutual_above, above.mutual) == (0.3, Scale(video=4, audio=4))
+    plain = preset.with_guides({"mutual": 1})
+    for level, same in ((0.31, preset.with_guides({"mutual": 4})), (0.3, plain)):
+        moment = Moment(0, 1, level)
+        rules = [p.guidance(video=True, audio=True, references=False).at(moment) for p in (above, same)]
+        assert rules[0] == rules[1]
+
+
+@pytest.mark.parametrize("form", ["additive", "nested", "fast"])
+def test_guides_of_one_are_the_plain_prediction(form: str) -> None:
+    ones = {"text": 1, "mutual": 1, "references": 1, "rescale": 0, "limit": 0}
+    preset = MutualPreset(form=form, rescale=Scale(video=1, audio=1)).with_guides(ones)  # type: ignore[arg-type]
+    guidance = preset.guidance(video=True, audio=True, references=True)
+    assert preset.shaping() is None
+    assert [branch.name for branch in guidance.needed()] == ["conditional"]
+    assert combined(guidance, references=True) == (7.0, -3.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("mutual.above", (1.0, -0.1, math.nan, True, "0.5")),
+        ("rescale", (1.1, -0.1, math.nan, True, "0.5")),
+        ("rescale.audio", (2,)),
+        ("parallel", (1.1, -0.1, math.nan, True, None)),
+        ("limit", (-1, math.inf, math.nan, True, "20")),
+        ("limit.video", (-1,)),
+    ],
+)
+def test_guides_that_are_no_such_number_are_refused(name: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        with pytest.raises(VivaceError, match=rf"^Guide {re.escape(name)} = .* is no .*give .*such as [^\n]*\.$"):
+            MutualPreset().with_guides({name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["timbre", "text.above", "mutual_above", "rescale.above", "parallel.video", "above", "", "."]
+)
+def test_unknown_guides_are_refused_with_those_that_are_known(name: str) -> None:
+    known = r"text, mutual or references, rescale or limit, .* mutual\.above or parallel\.$"
+    with pytest.raises(VivaceError, match=rf"^Guide '{re.escape(name)}' is unknown; use {known}"):
+        MutualPreset().with_guides({name: 0.5})
+
+
+def test_the_fast_form_has_no_level() -> None:
+    fast = MutualPreset(form="fast")
+    with pytest.raises(VivaceError, match=r"fast form has no mutual\.above"):
+        fast.with_guides({"mutual.above": 0.5})
+    with pytest.raises(ValidationError, match="mutual_above"):
+        MutualPreset(form="fast", mutual_above=0.5)
+    assert fast.with_guides({"mutual.above": 0}) == fast
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vivace.models.alive_sizes import SIZES
 from vivace.pair import AV
 from vivace.pipelines.alive import AlivePipeline
 from vivace.pipelines.capabilities import AliveCapabilities
+from vivace.pipelines.folder import shipped_models
 from vivace.timeline import Timeline
 from vivace.training.alive import PARTS, AliveObjective, AliveRecipe, run_alive
 from vivace.training.checkpoint import latest_checkpoint, load_weights
@@ -51,6 +53,13 @@ def test_the_recipes_of_nano_alive_train_the_nano_configuration_and_can_be_expor
     else:
         assert isinstance(recipe, ExportRecipe)
         assert AliveCapabilities.read(recipe.capabilities).name == "nano-alive"
+
+
+def test_the_shipped_model_says_what_its_recipe_says() -> None:
+    recipe = load_recipe(RECIPES[0].parents[1] / "nano-alive-references" / "4-export.toml")
+    assert isinstance(recipe, ExportRecipe)
+    index = json.loads((shipped_models()["nano-alive"] / "model_index.json").read_text())
+    assert index["capabilities"] == recipe.capabilities
 
 
 def test_a_recipe_has_alive_s_dropout_and_trains_something(latents: Path) -> None:

@@ -43,7 +43,10 @@ def generate(
     preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None,
     guide: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="text, align or timbre, with .video or .audio for one side; repeat."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="NAVA: text, align, timbre; Alive: text, mutual, references; .video or .audio for one side; repeat.",
+        ),
     ] = None,
     cache: Annotated[
         float | None, typer.Option(metavar="0..1", help="Reuse what steps have in common; 0 is exact, 0.1 is faster.")

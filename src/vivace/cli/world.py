@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vivace.cli.world_portrait import portrait
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ def play(
         typer.echo(json.dumps({"output": str(target), "caption": title, "events": events, "seed": scene.seed}))
     else:
         typer.echo(f"{target}: {title}\nevents at {', '.join(f'{time:.3f}' for time in events)} s")
+
+
+app.command(epilog="Example: vivace world portrait anna.png --seed 8")(portrait)
 
 
 def _moments(known: Truth) -> list[float]:

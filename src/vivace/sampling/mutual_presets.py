@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vivace.errors import VivaceError
 from vivace.pair import AV
@@ -14,7 +15,29 @@ from vivace.sampling.guidance_shaping import Shaping
 from vivace.sampling.mutual_guidance import MutualForm, mutual_guidance
 from vivace.sampling.presets import Scale, Steps
 
-MUTUAL_GUIDES = ("text", "mutual", "references")
+
+def _check_share(name: str, value: float) -> None:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise VivaceError(f"Guide {name} = {value!r} is no share; give a number from 0 to 1, such as 0.7.")
+
+
+def _check_limit(name: str, value: float) -> None:
+    if not _is_number(value) or not 0 <= value < math.inf:
+        raise VivaceError(f"Guide {name} = {value!r} is no largest norm; give one such as 20, or 0 for no limit.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# What each side has a number of its own for, and what refuses one that is none.
+_SIDED: dict[str, Callable[[str, float], None]] = {
+    "text": check_scale,
+    "mutual": check_scale,
+    "references": check_scale,
+    "rescale": _check_share,
+    "limit": _check_limit,
+}
 
 
 class MutualPreset(Steps):
@@ -23,8 +46,8 @@ class MutualPreset(Steps):
     Args:
         text, mutual, references: scales of each condition; the last counts only where references are given.
         form: how they are put together (`mutual_guidance`).
-        mutual_above: mutual guidance acts above this noise level only.
-        rescale, limit, parallel: of `Shaping`; a rescale of 0 and no limit are off.
+        mutual_above: mutual guidance acts above this noise level only; not with the fast form.
+        rescale, limit, parallel: of `Shaping`; a rescale or limit of 0 is off.
     """
 
     text: Scale = Scale(video=5.0, audio=5.0)
@@ -36,26 +59,50 @@ class MutualPreset(Steps):
     limit: Scale | None = None
     parallel: float = Field(default=1.0, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _fast_has_no_level(self) -> Self:
+        if self.form == "fast" and self.mutual_above:
+            raise ValueError("the fast form has no mutual_above; leave out one of the two")
+        return self
+
     def with_guides(self, guides: Mapping[str, float]) -> Self:
-        """The same preset with guides replaced: "text", "mutual", "references", or one side as "text.audio".
+        """The same preset with settings replaced: "text", "mutual", "references", "rescale" or "limit", one side of
+        these as "text.audio", or "mutual.above" or "parallel".
 
         Raises:
-            VivaceError: an unknown guide or a scale out of range.
+            VivaceError: an unknown guide or a number out of range.
         """
-        changes: dict[str, Scale] = {}
+        changes: dict[str, object] = {}
         # Whole guides before single sides, so that "text" with "text.audio" means the same in either order.
         for name, value in sorted(guides.items(), key=lambda item: "." in item[0]):
+            if name == "mutual.above":
+                changes["mutual_above"] = self._level(value)
+                continue
+            if name == "parallel":
+                _check_share(name, value)
+                changes["parallel"] = float(value)
+                continue
             guide, _, side = name.partition(".")
-            if guide not in MUTUAL_GUIDES or side not in ("", "video", "audio"):
+            if guide not in _SIDED or side not in ("", "video", "audio"):
                 raise VivaceError(
-                    f"Guide {name!r} is unknown; use {', '.join(MUTUAL_GUIDES[:-1])} or {MUTUAL_GUIDES[-1]}, "
-                    "and .video or .audio for one side."
+                    f"Guide {name!r} is unknown; use text, mutual or references, rescale or limit, and .video or "
+                    ".audio for one side, or mutual.above or parallel."
                 )
-            check_scale(name, value)
-            now: Scale = changes.get(guide, getattr(self, guide))
+            _SIDED[guide](name, value)
+            now = changes.get(guide, getattr(self, guide)) or Scale(video=0.0, audio=0.0)
+            assert isinstance(now, Scale)
             sides = {side: float(value)} if side else {"video": float(value), "audio": float(value)}
             changes[guide] = now.model_copy(update=sides)
         return self.model_copy(update=changes)
+
+    def _level(self, value: float) -> float:
+        if not _is_number(value) or not 0 <= value < 1:
+            raise VivaceError(
+                f"Guide mutual.above = {value!r} is no noise level; give a number from 0 up to 1, such as 0.3."
+            )
+        if value and self.form == "fast":
+            raise VivaceError("The fast form has no mutual.above; leave it out, or take another preset.")
+        return float(value)
 
     def guidance(self, *, video: bool, audio: bool, references: bool) -> Guidance:
         """The guidance of a call with these modalities and with or without references.
@@ -78,7 +125,9 @@ class MutualPreset(Steps):
 
     def shaping(self) -> Shaping | None:
         """What limits the guidance, or None where nothing does."""
-        if not self.rescale and not self.limit and self.parallel == 1:
-            return None
-        rescale, limit = (AV(scale.video, scale.audio) if scale else AV() for scale in (self.rescale, self.limit))
-        return Shaping(rescale, limit, self.parallel)
+        off = Scale(video=0.0, audio=0.0)
+        rescale, limit = (
+            AV(scale.video or None, scale.audio or None) for scale in (self.rescale or off, self.limit or off)
+        )
+        shaping = Shaping(rescale, limit, self.parallel)
+        return None if shaping == Shaping() else shaping
