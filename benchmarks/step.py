@@ -30,6 +30,7 @@ import argparse
 import copy
 import json
 import math
+import os
 import statistics
 import sys
 import time
@@ -44,6 +45,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from vivace.evaluation.verify import device_name
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_context import NavaContext
 from vivace.models.nava_sizes import PUBLISHED
@@ -306,6 +308,12 @@ def measure(
     }
 
 
+def machine(device: str) -> dict[str, Any]:
+    """When and on what this runs: the day (UTC), the processor, its cores, and the GPU if that is the device."""
+    found = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": device_name("cpu"), "cores": os.cpu_count()}
+    return found | ({"gpu": device_name(device)} if device == "cuda" else {})
+
+
 def _ratio(above: Sequence[float], below: Sequence[float]) -> float:
     """The median over the rounds."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
@@ -326,7 +334,7 @@ def _table(report: Mapping[str, Any]) -> str:
     head = f"{report['size']}: {report['values'] / 1e6:,.1f} M values"
     if "peak" in report:
         head += f", {report['device']}, {report['dtype']}, matmul peak {report['peak'] / 1e9:,.1f} GFLOP/s"
-    lines = [head]
+    lines = [head, f"{report['date']}, {report.get('gpu', report['machine'])}, {report['cores']} cores"]
     for one in report["lengths"]:
         flops = one["flops"]
         lines.append(f"{one['frames']} latent frames, {one['tokens']} tokens")
@@ -376,6 +384,7 @@ def main(words: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     config, grid = config_of(options.size), tuple(options.grid or GRIDS[options.size])
     report: dict[str, Any] = {"size": options.size, "values": _values(config), "text": options.text}
+    report |= machine(options.device)
     found = [arithmetic(config, frames, grid, options.text) for frames in options.lengths or LENGTHS[options.size]]
     if not options.arithmetic and (options.device == "cuda" or report["values"] <= ON_CPU):
         dtype = getattr(torch, options.dtype)

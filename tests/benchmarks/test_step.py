@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any
 
@@ -151,6 +152,10 @@ def test_the_command_measures_a_small_clip(capsys: pytest.CaptureFixture[str]) -
     assert one["share_of_bound"] == one["speed_up"] / one["bound"]
     assert one["seconds"].keys() == one["flops"].keys() == one["flops_per_second"].keys()
     assert report["peak"] > 0
+    assert report["machine"]
+    assert report["cores"] >= 1
+    day = datetime.date.fromisoformat(report["date"])
+    assert datetime.timedelta(0) <= datetime.datetime.now(datetime.UTC).date() - day <= datetime.timedelta(1)
 
 
 def test_counting_needs_no_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,3 +43,15 @@ def test_verify_prints_it(release: Release, tmp_path: Path, capsys: pytest.Captu
     assert main(words) == 1
     assert told["sha256"] in capsys.readouterr().out.replace("\n", "")
     assert main([*words[:-1], str(tmp_path / "cases")]) == 2
+
+
+def test_verify_takes_the_json_of_a_file_of_no_published_size(
+    release: Release, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["verify", "nava", "--golden", str(tmp_path), "--config", str(release.config)]
+    assert main([*words, "--weights", str(release.weights), "--json"]) == 1  # no cases: nothing was verified
+    told = json.loads(capsys.readouterr().out)["weights"]
+    assert told["sha256"] == weights_hash(release.pipeline.transformer)
+    for without_file in (words, [*words, "--weights", str(tmp_path)]):
+        assert main(without_file) == 2
+        assert "describes a weights file" in capsys.readouterr().err

@@ -140,10 +140,15 @@ def test_codecs_keep_every_bit_and_every_file_its_checksum(release: Release, tmp
         assert len(content) == entry["bytes"]
 
 
-@pytest.mark.parametrize("content", ["bare", "training"])
-def test_older_checkpoints_are_read(release: Release, tmp_path: Path, content: str) -> None:
-    state = release.state if content == "bare" else {"state_dict": release.state, "step": 7, "cursors": [1, 2]}
-    torch.save(state, tmp_path / "NAVA.ckpt")
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("content", ["bare", "training", "parameters"])
+def test_older_checkpoints_are_read(release: Release, tmp_path: Path, content: str, zipped: bool) -> None:
+    state: dict[str, Any] = dict(release.state)
+    if content == "training":
+        state = {"state_dict": state, "step": 7, "cursors": [1, 2]}
+    if content == "parameters":
+        state = {name: torch.nn.Parameter(x) for name, x in state.items()}
+    torch.save(state, tmp_path / "NAVA.ckpt", _use_new_zipfile_serialization=zipped)
     convert_nava(tmp_path / "NAVA.ckpt", release.parts, tmp_path / "nava", dtype="fp32", config=release.config)
     model = NavaTransformer.from_pretrained(tmp_path / "nava" / "transformer")
     exact = release.pipeline.transformer.state_dict()
@@ -217,13 +222,20 @@ def damaged(release: Release, tmp_path: Path, how: str) -> Path:
     if how == "misnamed":
         torch.save(state, path)
         return path
-    if how in ("pickle", "code", "cut checkpoint", "no tensors"):
+    if how in ("pickle", "code", "cut checkpoint", "no tensors", "old code", "cut old"):
         path = path.with_suffix(".ckpt")
     if how == "pickle":
         torch.save({"state_dict": state, "when": Path("run")}, path)
         return path
     if how == "code":
         torch.save({"state_dict": state, "hook": os.system}, path)
+        return path
+    if how == "old code":
+        torch.save({"state_dict": state, "hook": os.system}, path, _use_new_zipfile_serialization=False)
+        return path
+    if how == "cut old":
+        torch.save(state, path, _use_new_zipfile_serialization=False)
+        path.write_bytes(path.read_bytes()[:-500])
         return path
     if how == "bare pickle":
         import pickle
@@ -243,6 +255,11 @@ def damaged(release: Release, tmp_path: Path, how: str) -> Path:
         state["backbone.extra.weight"] = torch.zeros(2)
     if how == "shape":
         state[name] = torch.zeros(3, 3)
+    if how == "whole numbers":
+        state[name] = state[name].long()
+    if how == "several":
+        state = {name: x for name, x in state.items() if not name.startswith("backbone.head.head")}
+        state["backbone.extra.weight"] = torch.zeros(2)
     if how == "nan":
         state[name] = torch.full_like(state[name], torch.nan)
     if how == "infinite":
@@ -262,12 +279,16 @@ def damaged(release: Release, tmp_path: Path, how: str) -> Path:
         ("pickle", r"more than tensors \(pathlib\.\w+\), and reading that could run code"),
         ("code", r"more than tensors \(\w+\.system\), and reading that could run code"),
         ("misnamed", "under the name of safetensors"),
+        ("old code", r"more than tensors \(\w+\.system\), and reading that could run code"),
+        ("cut old", "cut short"),
         ("bare pickle", "bare pickle"),
         ("cut checkpoint", "cut short"),
         ("no tensors", "no state dict"),
-        ("missing", r"1 missing \(backbone.head.head.weight\)"),
-        ("unexpected", r"1 unexpected \(backbone.extra.weight\)"),
-        ("shape", r"1 of another shape \(backbone.head.head.weight \[3, 3\] instead of \[16, 32\]\)"),
+        ("missing", r"1 tensor missing \(backbone.head.head.weight\)"),
+        ("unexpected", r"1 tensor unexpected \(backbone.extra.weight\)"),
+        ("shape", r"1 tensor of another shape \(backbone.head.head.weight \[3, 3\] instead of \[16, 32\]\)"),
+        ("whole numbers", r"1 tensor of another kind \(backbone.head.head.weight int64 instead of float32\)"),
+        ("several", r"2 tensors missing \(.+\), 1 tensor unexpected \(.+\); name"),
         ("nan", "not finite"),
         ("infinite", "not finite"),
         ("foreign", "missing"),
@@ -290,6 +311,21 @@ def test_bad_weights_are_one_sentence_and_leave_nothing(
 def test_a_file_of_another_model_is_told_so(release: Release, tmp_path: Path) -> None:
     with pytest.raises(VivaceError, match="no NAVA transformer"):
         convert_nava(damaged(release, tmp_path, "foreign"), release.parts, tmp_path / "nava")
+
+
+@pytest.mark.parametrize(
+    "content", ['{"dim": -4}', '{"num_heads": 0}', '{"dim": "wide"}', '{"window_size": 3}', '{"colour": 1}', "[]", "{"]
+)
+def test_a_bad_description_is_named(
+    release: Release, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "described.json"
+    config.write_text(content)
+    place = str(release.parts["vae"].parent)
+    words = ["convert", "nava", str(release.weights), str(tmp_path / "nava"), "--wan", place, "--ltx", place]
+    assert main([*words, "--config", str(config)]) == 2
+    [shown] = capsys.readouterr().err.splitlines()
+    assert str(config) in shown
 
 
 def test_missing_and_wrong_parts_are_named(release: Release, tmp_path: Path) -> None:
@@ -350,6 +386,15 @@ def test_a_disk_that_fills_up_leaves_finished_files_alone_and_the_command_goes_o
     again = convert(release, tmp_path / "nava", "bf16")
     assert {p: f.sha256 for p, f in again.files.items()} == {p: f.sha256 for p, f in whole.files.items()}
     assert not growing.exists()
+
+
+def test_an_official_file_has_no_fp8_type(release: Release, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(release, tmp_path / "nava")
+    words = ["convert", "nava", str(tmp_path / "nava"), str(tmp_path / "b.safetensors"), "--to-official", "--dtype"]
+    assert main([*words, "fp8_e4m3"]) == 2
+    assert "use fp32 or bf16" in capsys.readouterr().err
+    assert not (tmp_path / "b.safetensors").exists()
+    assert main([*words, "bf16"]) == 0
 
 
 def test_an_existing_output_is_left_alone(release: Release, tmp_path: Path) -> None:

@@ -97,5 +97,5 @@ def test_both_audio_parts_from_one_file_that_holds_more(tmp_path: Path) -> None:
     part = written(vocoder_part(tmp_path / "ltx.safetensors", VOCODER), tmp_path / "second")
     assert_same(LTX2VocoderWithBWE.from_pretrained(part), vocoder)
     save_file({**state, "audio_vae.extra": torch.zeros(2)}, tmp_path / "more.safetensors")
-    with pytest.raises(VivaceError, match=r"1 unexpected \(audio_vae.extra\)"):
+    with pytest.raises(VivaceError, match=r"1 tensor unexpected \(audio_vae.extra\)"):
         audio_vae_part(tmp_path / "more.safetensors", AUDIO_VAE)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from vivace.conversion.sources import open_weights
+from vivace.conversion import sources
+from vivace.conversion.sources import Stored, check_tensors, open_weights
 from vivace.conversion.writing import Tensors, write_safetensors
 from vivace.errors import VivaceError
 
@@ -80,3 +81,51 @@ def test_values_beyond_a_narrow_type_are_refused(tmp_path: Path) -> None:
     source = open_weights(tmp_path / "a.safetensors")
     with pytest.raises(VivaceError, match="too large for F8_E4M3"):
         write_safetensors(tmp_path / "b", Tensors(source, {"a": "a"}, {"a": torch.float8_e4m3fn}), ["a"])
+
+
+def test_a_header_of_any_length_is_safetensors(tmp_path: Path) -> None:
+    """Some lengths begin as a pickle does."""
+    path = tmp_path / "a.safetensors"
+    begins = set()
+    for length in range(1, 300, 4):
+        save_file({"a" * length: torch.ones(1)}, path)
+        begins.add(path.read_bytes()[0])
+        assert open_weights(path).read("a" * length).tolist() == [1]
+    assert 0x80 in begins
+
+
+def test_a_large_file_in_the_old_format_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"a": torch.ones(100)}, tmp_path / "a.ckpt", _use_new_zipfile_serialization=False)
+    assert open_weights(tmp_path / "a.ckpt").read("a").tolist() == [1] * 100
+    monkeypatch.setattr(sources, "_MOST_OLD", 400)
+    with pytest.raises(VivaceError, match="save them again"):
+        open_weights(tmp_path / "a.ckpt")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_in_the_old_format_is_refused_in_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("old") / "a.ckpt"
+    torch.save({"a": torch.ones(2), "b": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    said = ""
+    try:
+        open_weights(path)
+    except VivaceError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(("count", "told"), [(99, ""), (100, ""), (250, " and 150 more")])
+def test_the_list_names_up_to_a_hundred_tensors(tmp_path: Path, count: int, told: str) -> None:
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    source = open_weights(tmp_path / "a.safetensors")
+    names = [f"tensor{number}" for number in range(count)]
+    with pytest.raises(VivaceError) as caught:
+        check_tensors(source, dict.fromkeys(names, Stored((1,), torch.float32)), [], "a model")
+    listed = ", ".join(names[:100]) + told
+    assert str(caught.value).endswith(f"is not a model: {count} tensors missing ({listed}); name the right file.")

@@ -289,11 +289,31 @@ def test_one_json_line_tells_every_case(tmp_path, capsys):
     cases = {case["case"]: case for case in report["cases"]}
     assert cases["loss"]["passed"] is True
     assert cases["t2a"]["max_abs_error"] is None
+    assert (report["dtype"], report["device"], report["backend"]) == ("fp32", "cpu", "native")
+    assert report["device_name"]
+
+
+def test_a_report_says_what_computed_and_which_error_each_bound_is_of(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = copied(tmp_path, "t2a.safetensors", "weights_A.safetensors", "loss.safetensors")
+    words = ["verify", "nava", "--golden", str(folder), "--dtype", "bf16", "--backend", "_native_math"]
+    assert main([*words, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["backend"] == "_native_math"
+    bounds = {case["case"]: (case["bound"], case["bound_of"]) for case in report["cases"]}
+    assert bounds == {"t2a": (0.02, "rel_l2"), "loss": (1e-4, "max_abs_error")}
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    where = f"bf16 on cpu ({report['device_name']}), attention by _native_math"
+    assert where.split() == shown[: shown.index("┏")].split()[-len(where.split()) :]
+    rows = {line.split("│")[1].strip(): line for line in shown.splitlines() if line.startswith("│")}
+    assert "rel. 0.02" in rows["t2a"]
+    assert "max 0.0001" in rows["loss"]
 
 
 def test_a_narrow_table_holds_every_name_in_full(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     name = "sampler_unipc_t2av_spk_noalign"
-    print_table([CaseResult(name, "sampler", 1e-5, 1e-6, 1e-4, True, "1 compared")], Path("golden"))
+    print_table([CaseResult(name, "sampler", 1e-5, 1e-6, 1e-4, "max_abs_error", True, "1 compared")], "golden")
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     assert "".join(row[1].strip() for row in rows) == name

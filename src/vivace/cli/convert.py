@@ -53,7 +53,11 @@ def nava(
         Path | None, typer.Option(help="LTX-2.3's vocoder: a diffusers folder or Lightricks' file.")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Storage of the transformer: fp32, bf16 (default) or fp8_e4m3.")
+        str | None,
+        typer.Option(
+            help="Storage of the transformer: fp32, bf16 (default) or fp8_e4m3; "
+            "with --to-official fp32 or bf16, the folder's own by default."
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="The program's json, where the weights are of no published size.")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from vivace.conversion.identity import Identity
     from vivace.evaluation.cases import CaseResult
 
+# What a bound is of, by the heading of its column.
+BOUNDED = {"max_abs_error": "max", "rel_l2": "rel."}
+
 
 def verify(
     model: Annotated[str, typer.Argument(help="What to verify; 'nava' is the one choice so far.")] = "nava",
@@ -30,6 +33,9 @@ def verify(
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Also fingerprint these weights: NAVA.safetensors or a model folder.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The program's json for a file of --weights that is of no published size.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one machine-readable line instead of a table.")
@@ -47,29 +53,29 @@ def verify(
     """
     if model != "nava":
         raise VivaceError(f"There is nothing to verify for {model!r}; use 'nava'.")
-    from vivace.evaluation.verify import all_passed, shipped_folder, verify_folder
+    from vivace.evaluation.verify import all_passed, device_name, shipped_folder, used_backend, verify_folder
 
+    if config is not None and (weights is None or weights.is_dir()):
+        raise VivaceError(
+            f"--config {str(config)!r} describes a weights file and --weights names none; name one, or leave it out."
+        )
     identity = None
     if weights is not None:
         from vivace.conversion.identity import identify
 
-        identity = identify(weights)
+        identity = identify(weights, config)
     folder = golden or shipped_folder()
     results = verify_folder(folder, device=device, dtype=dtype, backend=backend)  # type: ignore[arg-type]
     passed = all_passed(results)
+    computed = {"dtype": dtype, "device": device, "device_name": device_name(device), "backend": used_backend(backend)}
     if as_json:
-        summary: dict[str, object] = {
-            "command": "verify",
-            "folder": str(folder),
-            "dtype": dtype,
-            "device": device,
-            "passed": passed,
-        }
+        summary: dict[str, object] = {"command": "verify", "folder": str(folder), **computed, "passed": passed}
         if identity:
             summary["weights"] = {"path": str(weights), **vars(identity)}
         print(json.dumps({**summary, "cases": [as_record(result) for result in results]}))
     else:
-        print_table(results, folder)
+        where = f"{dtype} on {device} ({computed['device_name']}), attention by {computed['backend']}"
+        print_table(results, f"NAVA against {folder}: {where}")
         if identity:
             print(f"{weights}: {as_words(identity)}")
     if not passed:
@@ -90,13 +96,13 @@ def as_record(result: CaseResult) -> dict[str, object]:
     }
 
 
-def print_table(results: list[CaseResult], folder: Path) -> None:
+def print_table(results: list[CaseResult], title: str) -> None:
     """One line per case, failures with their reason, and the total."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"NAVA against {folder}", title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for heading in ("case", "kind", "max error", "rel. L2", "bound", "verdict"):
         # Where there is little width a name goes on in a second line: cut short, it could not be looked up.
         numeric = heading in ("max error", "rel. L2", "bound")
@@ -104,7 +110,8 @@ def print_table(results: list[CaseResult], folder: Path) -> None:
     for result in results:
         numbers = [f"{x:.1e}" if not math.isnan(x) else "-" for x in (result.max_abs_error, result.rel_l2)]
         verdict = "[green]passed[/green]" if result.passed else f"[red]FAILED[/red] {escape(result.reason)}"
-        table.add_row(escape(result.case), result.kind or "?", *numbers, f"{result.bound:g}", verdict)
+        bound = f"{BOUNDED[result.bound_of]} {result.bound:g}"
+        table.add_row(escape(result.case), result.kind or "?", *numbers, bound, verdict)
     console = Console()
     console.print(table)
     failures = sum(not result.passed for result in results)

@@ -22,7 +22,7 @@ from vivace.conversion.parts import (
     Part,
     check_dtype,
     config_of,
-    read_json,
+    described_nava,
     transformer_dtype,
     transformer_part,
 )
@@ -31,7 +31,6 @@ from vivace.conversion.sources import Stored
 from vivace.conversion.writing import Tensors
 from vivace.errors import VivaceError
 from vivace.models.nava import NavaTransformer
-from vivace.models.nava_names import config_from_official
 from vivace.models.nava_sizes import PUBLISHED
 
 
@@ -67,7 +66,7 @@ def expected_part(name: str, dtype: str, config: Path | None = None) -> Part:
         return Part("tokenizer", "transformers", "T5Tokenizer")
     # The codecs and the text encoder stay as their publishers store them; only fp32 widens the encoder.
     kinds: dict[str, tuple[str, Callable[[], Any], torch.dtype]] = {
-        "transformer": ("vivace", lambda: NavaTransformer(**_arguments(config)), torch.float32),
+        "transformer": ("vivace", lambda: _transformer(config), torch.float32),
         "vae": ("diffusers", lambda: AutoencoderKLWan.from_config(WAN22_VAE), torch.float32),
         "text_encoder": ("transformers", lambda: UMT5EncoderModel(UMT5Config(**UMT5_XXL)), torch.bfloat16),
         "audio_vae": ("diffusers", lambda: AutoencoderKLLTX2Audio.from_config(LTX23_AUDIO), torch.bfloat16),
@@ -88,5 +87,5 @@ def expected_part(name: str, dtype: str, config: Path | None = None) -> Part:
     return Part(name, library, type(model).__name__, settings, Tensors(source, {key: key for key in shapes}, types))
 
 
-def _arguments(config: Path | None) -> dict[str, Any]:
-    return PUBLISHED["6b"] if config is None else config_from_official(read_json(config))
+def _transformer(config: Path | None) -> NavaTransformer:
+    return NavaTransformer(**PUBLISHED["6b"]) if config is None else described_nava(config)

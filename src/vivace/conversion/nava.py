@@ -199,8 +199,10 @@ def restore_nava(
     Raises:
         VivaceError: no transformer there, one that the public program does not know, or a disk without room.
     """
-    if dtype is not None:
-        check_dtype(dtype)
+    if dtype not in (None, "fp32", "bf16"):
+        raise VivaceError(
+            f"dtype {dtype!r} is none of the official file's; use fp32 or bf16, or none to keep the folder's own."
+        )
     if output.exists():
         raise VivaceError(f"Output {str(output)!r} exists already; remove it or choose another name.")
     source, model = open_transformer(folder)

@@ -20,7 +20,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from vivace.conversion.names import ltx_audio_vae_names, ltx_vocoder_names, umt5_names, wan_vae_names
 from vivace.conversion.released import LTX23_AUDIO, UMT5_XXL, WAN22_VAE
-from vivace.conversion.sources import Source, check_tensors, open_weights
+from vivace.conversion.sources import Source, Stored, check_tensors, open_weights
 from vivace.conversion.writing import FP8, Tensors
 from vivace.errors import VivaceError
 from vivace.models.nava import NavaTransformer
@@ -69,27 +69,37 @@ def transformer_part(weights: Path, dtype: str, config: Path | None = None) -> P
         config: the program's json with its two flags; without it the published size that fits is taken.
 
     Raises:
-        VivaceError: unreadable, not a NAVA transformer, or any tensor missing, unexpected or of another shape.
+        VivaceError: unreadable, not a NAVA transformer, or any tensor missing, unexpected, of another shape or kind.
     """
     source = open_weights(weights)
     size, share = nearest_size(source.tensors)
     if config is not None:
-        arguments, what = config_from_official(read_json(config)), f"the NAVA that {config.name!r} describes"
+        model, what = described_nava(config), f"the NAVA that {config.name!r} describes"
     elif share < _LIKE_NAVA:
         raise VivaceError(
             f"{str(weights)!r} holds no NAVA transformer (of its {len(source.tensors)} tensors and NAVA's "
             f"{share:.0%} agree); name NAVA.safetensors."
         )
     else:
-        arguments, what = PUBLISHED[size], f"NAVA {size}"
-    with torch.device("meta"):
-        model = NavaTransformer(**arguments)
+        with torch.device("meta"):
+            model, what = NavaTransformer(**PUBLISHED[size]), f"NAVA {size}"
     theirs = {name: full.removeprefix(PREFIX) for name, full in official_names(model.config).items()}
     if any(name.startswith(PREFIX) for name in source.tensors):
         theirs = {name: PREFIX + short for name, short in theirs.items()}
     tensors = matched(source, model, theirs, source.tensors, what)
     wanted = {name: transformer_dtype(name, tensors.shape(name), dtype) for name in theirs}
     return Part("transformer", "vivace", "NavaTransformer", config_of(model), Tensors(source, theirs, wanted))
+
+
+def described_nava(config: Path) -> NavaTransformer:
+    """NAVA without memory, as the program's json describes it.
+
+    Raises:
+        VivaceError: the json cannot be read, or makes no model.
+    """
+    official = read_json(config)
+    model: NavaTransformer = on_meta(config, lambda: NavaTransformer(**config_from_official(official)))
+    return model
 
 
 def transformer_dtype(name: str, shape: tuple[int, ...], dtype: str) -> torch.dtype:
@@ -211,10 +221,11 @@ def matched(source: Source, model: nn.Module, names: Mapping[str, str], held: It
         held: names in the source that the model has to account for.
 
     Raises:
-        VivaceError: one is missing, not expected, or of another shape.
+        VivaceError: one is missing, not expected, of another shape, or floating where the model's is not.
     """
     state = model.state_dict()
-    check_tensors(source, {theirs: tuple(state[ours].shape) for ours, theirs in names.items()}, held, what)
+    expected = {theirs: Stored(tuple(state[ours].shape), state[ours].dtype) for ours, theirs in names.items()}
+    check_tensors(source, expected, held, what)
     return Tensors(source, names, {ours: source.tensors[theirs].dtype for ours, theirs in names.items()})
 
 
@@ -227,7 +238,9 @@ def on_meta(path: Path, make: Callable[[], Any]) -> Any:
     try:
         with torch.device("meta"):
             return make()
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+    except VivaceError as error:  # says what to do about it
+        raise VivaceError(f"The configuration in {str(path)!r} makes no model: {error}") from None
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError) as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise VivaceError(f"The configuration in {str(path)!r} makes no model ({reason}); download it again.") from None
 

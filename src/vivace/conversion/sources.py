@@ -1,7 +1,8 @@
 """Weights files as tables of tensors that stay on disk until they are asked for.
 
 Safetensors files (one, or the shards of a folder) and PyTorch's zip files are both mapped into memory, so that reading
-a tensor costs no memory of our own. Pickles are opened only by `weights_only=True`, which runs nothing.
+a tensor costs no memory of our own; PyTorch's old format cannot be, and small files of it are read as a whole. Pickles
+are opened only by `weights_only=True`, which runs nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ DTYPES = {
 }
 # Where training programs keep the weights inside of a checkpoint; a plain state dict has none of them.
 _NESTED = ("state_dict", "model", "module")
-_LISTED = 20  # names of tensors that a message holds of each kind
+_LISTED = 100  # names of tensors that a message holds of each kind
+_ZIP = b"PK\x03\x04"
+# How torch.save's old format begins after the pickle's own two bytes: a number that nothing else begins with.
+_OLD = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+# Bytes of a file in the old format, all of which come into memory.
+_MOST_OLD = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -69,24 +75,27 @@ def open_weights(path: Path | str) -> Source:
     """The weights in a file (safetensors or PyTorch, told by content, not by name) or in a folder of safetensors.
 
     Raises:
-        VivaceError: nothing there, a file cut short, of another format, or a pickle that holds more than tensors.
+        VivaceError: nothing there, a file cut short, of another format, a pickle that holds more than tensors, or a
+            large file in PyTorch's old format.
     """
     path = Path(path)
     if path.is_dir():
         return SafetensorsSource(path, _shards(path))
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(2 + len(_OLD))
     except OSError as error:
         raise VivaceError(f"Weights {str(path)!r} cannot be read ({error.strerror}); check the path.") from None
-    if start.startswith(b"PK\x03\x04"):
+    old = start[2:] == _OLD
+    if old or start.startswith(_ZIP):
         if path.suffix == ".safetensors":
             raise VivaceError(
                 f"Weights {str(path)!r} are a PyTorch checkpoint under the name of safetensors; "
                 "use the published file, or rename this one to .ckpt."
             )
-        return TorchSource(path)
-    if start.startswith(b"\x80"):
+        return TorchSource(path, old)
+    # The length with which safetensors begin may look like a pickle; what follows it does not.
+    if start.startswith(b"\x80") and start[8:9] != b"{":
         raise VivaceError(
             f"Weights {str(path)!r} are a bare pickle, which could run code when it is read; "
             "use the published .safetensors file."
@@ -172,15 +181,21 @@ def read_header(file: Path) -> dict[str, Stored]:
 
 
 class TorchSource:
-    """A checkpoint of `torch.save`, mapped, from which nothing but tensors is taken."""
+    """A checkpoint of `torch.save`, from which nothing but tensors is taken; mapped, unless it is in the old format."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, old: bool) -> None:
         self.path, self.files = path, [path]
         damaged = f"Weights {str(path)!r} are damaged or cut short; download them again."
-        if not zipfile.is_zipfile(path):  # its table of contents stands at the end
+        size = path.stat().st_size
+        if old and size > _MOST_OLD:
+            raise VivaceError(
+                f"Weights {str(path)!r} are {size / 1e9:.1f} GB in PyTorch's old format, which has to be read into "
+                "memory as a whole; load them where memory allows and save them again with torch.save."
+            )
+        if not old and not zipfile.is_zipfile(path):  # its table of contents stands at the end
             raise VivaceError(damaged)
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=not old)
         except pickle.UnpicklingError as error:
             # PyTorch names what it refused somewhere in a page of advice.
             wanted = re.search(r"GLOBAL:? ([\w.]+)|global:? (?:GLOBAL )?([\w.]+)", str(error))
@@ -189,13 +204,13 @@ class TorchSource:
                 f"Weights {str(path)!r} hold more than tensors{named}, and reading that could run code; "
                 "use the published .safetensors file."
             ) from None
-        except (RuntimeError, ValueError, EOFError, OSError, KeyError):
+        except Exception:  # A damaged pickle fails in as many ways as there are instructions in it.
             raise VivaceError(damaged) from None
         self._content = _state_dict(content, path)
         self.tensors = {name: Stored(tuple(x.shape), x.dtype) for name, x in self._content.items()}
 
     def read(self, name: str) -> Tensor:
-        return self._content[name]
+        return self._content[name].detach()  # parameters are stored as such
 
 
 def _state_dict(content: Any, path: Path) -> Mapping[str, Tensor]:
@@ -209,24 +224,39 @@ def _state_dict(content: Any, path: Path) -> Mapping[str, Tensor]:
     raise VivaceError(f"Weights {str(path)!r} hold no state dict of tensors; name a checkpoint of the model itself.")
 
 
-def check_tensors(source: Source, expected: Mapping[str, tuple[int, ...]], held: Iterable[str], what: str) -> None:
-    """Every expected tensor is there in its shape, and `held` names no other.
+def check_tensors(source: Source, expected: Mapping[str, Stored], held: Iterable[str], what: str) -> None:
+    """Every expected tensor is there in its shape, floating where it has to be, and `held` names no other.
 
     Raises:
-        VivaceError: with a list of the tensors that are missing, not expected, or of another shape.
+        VivaceError: with a list of the tensors that are missing, not expected, of another shape or of another kind.
     """
     held = set(held)
     missing = [name for name in expected if name not in held]
     unexpected = sorted(name for name in held if name not in expected)
+    both = [(name, source.tensors[name], wanted) for name, wanted in expected.items() if name in held]
     shaped = [
-        f"{name} {list(source.tensors[name].shape)} instead of {list(shape)}"
-        for name, shape in expected.items()
-        if name in held and source.tensors[name].shape != shape
+        f"{name} {list(stored.shape)} instead of {list(wanted.shape)}"
+        for name, stored, wanted in both
+        if stored.shape != wanted.shape
     ]
-    found = {"missing": missing, "unexpected": unexpected, "of another shape": shaped}
-    parts = [f"{len(names)} {kind} ({_some(names)})" for kind, names in found.items() if names]
+    # Any floating type may be widened or rounded to another; whole numbers are no weights that were rounded.
+    typed = [
+        f"{name} {_plain(stored.dtype)} instead of {_plain(wanted.dtype)}"
+        for name, stored, wanted in both
+        if stored.dtype.is_floating_point != wanted.dtype.is_floating_point
+    ]
+    found = {"missing": missing, "unexpected": unexpected, "of another shape": shaped, "of another kind": typed}
+    parts = [
+        f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} {kind} ({_some(names)})"
+        for kind, names in found.items()
+        if names
+    ]
     if parts:
-        raise VivaceError(f"{str(source.path)!r} is not {what}: tensors {'; '.join(parts)}; name the right file.")
+        raise VivaceError(f"{str(source.path)!r} is not {what}: {', '.join(parts)}; name the right file.")
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _some(names: list[str]) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -52,13 +53,21 @@ def read_case(path: Path) -> Case:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """What an error must stay below; `of` names the error as in `CaseResult`: max_abs_error or rel_l2."""
+
+    value: float
+    of: Literal["max_abs_error", "rel_l2"]
+
+
+@dataclass(frozen=True)
 class CaseResult:
     """Verdict on one case.
 
     Args:
         case: name of the case; kind: what was checked ("" when that could not be told).
         max_abs_error, rel_l2: of the worst of all tensors compared; NaN when nothing was.
-        bound: what the error (absolute in fp32, relative L2 in bf16) must stay below.
+        bound, bound_of: what must stay below which of these two errors.
         reason: what was worst, or why the case failed.
     """
 
@@ -67,13 +76,14 @@ class CaseResult:
     max_abs_error: float
     rel_l2: float
     bound: float
+    bound_of: str
     passed: bool
     reason: str
 
 
-def not_run(case: str, kind: str, bound: float, why: str) -> CaseResult:
+def not_run(case: str, kind: str, bound: Bound, why: str) -> CaseResult:
     """A case that could not be compared, which counts as failed."""
-    return CaseResult(case, kind, math.nan, math.nan, bound, False, f"not run: {why}")
+    return CaseResult(case, kind, math.nan, math.nan, bound.value, bound.of, False, f"not run: {why}")
 
 
 @dataclass
@@ -101,19 +111,19 @@ class Comparison:
             b.square().sum().item(),
         )
 
-    def result(self, case: str, kind: str, bound: float, *, relative: bool) -> CaseResult:
+    def result(self, case: str, kind: str, bound: Bound) -> CaseResult:
         """The verdict: the largest absolute error, or the largest relative L2 error of a tensor, against the bound."""
         if not self.parts:
             return not_run(case, kind, bound, "the case holds no reference to compare with")
         relatives = {name: _relative(wrong, size) for name, (_, wrong, size) in self.parts.items()}
-        errors = relatives if relative else {name: part[0] for name, part in self.parts.items()}
+        errors = relatives if bound.of == "rel_l2" else {name: part[0] for name, part in self.parts.items()}
         worst = max(errors, key=lambda name: errors[name])
         largest, rel = max(part[0] for part in self.parts.values()), max(relatives.values())
-        passed = errors[worst] < bound
+        passed = errors[worst] < bound.value
         reason = f"{len(self.parts)} compared, worst {worst}"
         if self.unknown:
             reason += f"; not compared: {', '.join(self.unknown)}"
-        return CaseResult(case, kind, largest, rel, bound, passed, reason)
+        return CaseResult(case, kind, largest, rel, bound.value, bound.of, passed, reason)
 
 
 def _relative(wrong: float, size: float) -> float:

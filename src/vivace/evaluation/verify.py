@@ -8,29 +8,55 @@ cases are failures, so that "passed" always means "computed and compared".
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from diffusers.models.attention_dispatch import AttentionBackendName
+from diffusers.utils.constants import DIFFUSERS_ATTN_BACKEND
 
 from vivace.device import usable_device
 from vivace.errors import VivaceError
-from vivace.evaluation.cases import Case, CaseResult, Comparison, not_run, read_case
+from vivace.evaluation.cases import Bound, Case, CaseResult, Comparison, not_run, read_case
 from vivace.evaluation.cases_arithmetic import CHECKS
 from vivace.evaluation.cases_nava import DType, check_forward, check_sampler
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import PREFIX, config_from_official, from_official
 
 # Largest absolute error in fp32 (the references' own noise is about 5e-6); largest relative L2 error in bf16.
-BOUND_FP32 = 1e-4
-BOUND_BF16 = 0.02
+BOUND_FP32 = Bound(1e-4, "max_abs_error")
+BOUND_BF16 = Bound(0.02, "rel_l2")
 
 
 def shipped_folder() -> Path:
     """The reference data that the package carries."""
     return Path(str(resources.files("vivace.evaluation"))) / "golden" / "nava"
+
+
+def used_backend(backend: str | None) -> str:
+    """The attention backend that computes: what was asked for, or what diffusers is set to."""
+    return backend or str(DIFFUSERS_ATTN_BACKEND)
+
+
+def device_name(device: str) -> str:
+    """What the maker calls a device; its kind where the system does not tell."""
+    place = torch.device(device)
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    return _processor() if place.type == "cpu" else place.type
+
+
+def _processor() -> str:
+    """The processor's name; Linux has it in a file alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = [value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name"]
+    return next(iter(named), "") or platform.processor() or platform.machine()
 
 
 def all_passed(results: Sequence[CaseResult]) -> bool:
@@ -101,8 +127,7 @@ class _Verification:
     def check(self, case: Case) -> CaseResult:
         """The verdict on one case; whatever keeps it from running is a failure with its reason."""
         kind = kind_of(case)
-        relative = kind == "forward" and self.dtype == "bf16"
-        bound = BOUND_BF16 if relative else BOUND_FP32
+        bound = BOUND_BF16 if kind == "forward" and self.dtype == "bf16" else BOUND_FP32
         try:
             if kind == "forward":
                 flags = json.loads(case.metadata["flags"])
@@ -116,7 +141,7 @@ class _Verification:
                     compared.add(name, ours, reference)
             else:
                 return not_run(case.name, kind, bound, "the file has no form that is known here (see the README)")
-            return compared.result(case.name, kind, bound, relative=relative)
+            return compared.result(case.name, kind, bound)
         except VivaceError as error:
             return not_run(case.name, kind, bound, str(error))
         except (KeyError, ValueError, IndexError, TypeError, AttributeError, RuntimeError) as error:
