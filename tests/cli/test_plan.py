@@ -1,6 +1,7 @@
 """`vivace plan` and `--memory`: what is said before anything is loaded, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from vivace.cli.main import main
+from vivace.pipelines import planning
+from vivace.pipelines.memory import Peaks
 
 Capture = pytest.CaptureFixture[str]
 
@@ -45,6 +48,50 @@ def test_what_does_not_fit_is_refused_with_what_does(model_folder: Path, tmp_pat
     assert main(["generate", "a drum", *small]) == 2
     assert "use a smaller model" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_too_little_for_the_weights_is_refused_with_true_numbers_and_what_is_enough(
+    model_folder: Path, capsys: Capture
+) -> None:
+    code, found = _planned(capsys, "--model", str(model_folder), "--memory", "20MB")
+    assert code == 2
+    weights = sum(part["values"] for part in found["parts"].values()) * 4
+    assert f"{weights / 1e6:.0f} MB of weights and 0.9 GB of libraries" in found["problem"]
+    named = re.search(r"give --memory (\S+) or use a smaller model", found["problem"])
+    assert named is not None
+    code, enough = _planned(capsys, "--model", str(model_folder), "--memory", named[1])
+    assert code == 0
+    assert enough["smallest"] == found["smallest"]
+
+
+def test_a_model_larger_than_the_machine_is_refused_before_it_is_forecast(
+    model_folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "memory_here", lambda device: Peaks(0, 10**8))
+    monkeypatch.setattr(planning, "forecast", lambda *words: pytest.fail("forecast"))
+    output = tmp_path / "clip.mp4"
+    asked = ["generate", "a drum", "--model", str(model_folder), "--memory", "50MB", "--output", str(output)]
+    assert main(asked) == 2
+    assert "use a smaller model or another machine" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_progress_is_told_to_people_only(model_folder: Path, capsys: Capture) -> None:
+    assert main(["plan", "--model", str(model_folder)]) == 0
+    assert "Forecasting" in capsys.readouterr().err
+    assert main(["plan", "--model", str(model_folder), "--json"]) == 0
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of machines without a GPU")
+@pytest.mark.parametrize("name", ["grouped", "in-turn", "text-offloaded", "fp8"])
+def test_plans_that_need_a_gpu_are_refused_without_one(name: str, model_folder: Path, capsys: Capture) -> None:
+    for command in (["plan"], ["generate", "a drum"]):
+        assert main([*command, "--model", str(model_folder), "--memory", name]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "needs a GPU and this machine has none; use auto" in shown.err
+        assert shown.err.count("\n") == 1
 
 
 def test_what_cache_and_adapters_take_is_counted_and_named(model_folder: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -101,13 +101,15 @@ def test_a_release_that_does_not_fit_is_refused_before_it_is_here(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(planning, "memory_here", lambda device: Peaks(0, 16 * 10**9))
     asked, forecast = [], planning.forecast
     monkeypatch.setattr(planning, "forecast", lambda *words: asked.append(words) or forecast(*words))
     code, found = planned(capsys, "--model", "nava", "--memory", "8GB")
     assert code == 2
     assert found["plan"] is None
     assert "needs at least" in found["problem"]
-    assert "for the weights: use a smaller model" in found["problem"]
+    assert "GB of weights and 0.9 GB of libraries" in found["problem"]
+    assert "16.0 GB are free here, so use a smaller model" in found["problem"]
     assert len(asked) == 1  # no shorter clip is looked for where the weights alone are too large
     # A folder of that name is the folder, and a part that is named is looked at.
     (tmp_path / "nava").mkdir()

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tests.tiny import tiny_pipeline, tiny_transformer, tiny_vae
+from transformers import UMT5Config, UMT5EncoderModel
 
 from vivace.errors import VivaceError
 from vivace.models.codecs import decode_video
 from vivace.models.rotary import audio_rotation, video_rotation
+from vivace.pipelines import footprint
 from vivace.pipelines.decoding import decode_levels
 from vivace.pipelines.footprint import Needs, Work, needs_of
 from vivace.pipelines.live_bytes import LiveBytes
 from vivace.pipelines.memory import (
     GB,
+    Choice,
     Peaks,
     Placement,
+    check_strategy,
     choose,
+    enough,
     limited,
     parse_memory,
+    parse_size,
     peaks_of,
     placements,
     tensor_peak,
 )
 from vivace.pipelines.nava import NavaPipeline, Plan
 from vivace.pipelines.parts import PARTS, parts_in, parts_of
+from vivace.pipelines.planning import Forecast, refusal
 
 PROMPT = "a red ball"
 
@@ -54,10 +64,15 @@ def used(pipeline: NavaPipeline, plan: Plan, known: bool = True) -> int:
         ((1, 3), {"seconds": 1.0, "width": 64, "height": 96, "preset": "aligned"}, Placement("cpu")),
         ((3, 1), {"seconds": 0.5, "modalities": "video"}, Placement("cpu", together=False, decoding="streamed")),
         ((2, 2), {"seconds": 2.0, "modalities": "audio"}, Placement("cpu")),
+        (
+            (1, 1),
+            {"seconds": 0.2, "width": 320, "height": 64, "modalities": "video"},
+            Placement("cpu", together=False, decoding="tiled"),
+        ),
     ],
 )
 def test_the_prediction_is_the_peak_of_live_tensors(layers, asked, placement):
-    pipeline = tiny_pipeline(largest_side=256)
+    pipeline = tiny_pipeline(largest_side=320)
     pipeline.register_modules(transformer=tiny_transformer(num_double_layers=layers[0], num_single_layers=layers[1]))
     plan = pipeline.plan(PROMPT, **asked)
     parts = parts_of(pipeline)
@@ -68,6 +83,77 @@ def test_the_prediction_is_the_peak_of_live_tensors(layers, asked, placement):
     # The weights of so small a model must not hide what is predicted beside them.
     stages = (needs.sampling[placement.together], needs.pictures[placement.decoding], needs.sound)
     assert max(stages) == pytest.approx(used(pipeline, plan), rel=0.15)
+
+
+class Emulated(LiveBytes):
+    """Live bytes of a device that the CPU stands for: what computes is on it, and weights are while a plan has them
+    there."""
+
+    def __init__(self, pipeline: NavaPipeline, placement: Placement) -> None:
+        super().__init__(modules(pipeline))
+        self.pipeline, self.parked = pipeline, placement.parked
+        self._weigh(sum(self._weights(name) for name in PARTS if name not in self.parked))
+        pipeline.place(replace(placement, device="cpu", strategy="resident"))
+        pipeline.at_work = self.at_work
+
+    def _weights(self, name: str) -> int:
+        module = getattr(self.pipeline, name, None)
+        return sum(t.nbytes for t in (*module.parameters(), *module.buffers())) if module is not None else 0
+
+    def _weigh(self, size: int) -> None:
+        self.live += size
+        self.peak = max(self.peak, self.live)
+
+    @contextlib.contextmanager
+    def at_work(self, *names: str) -> Iterator[None]:
+        size = sum(self._weights(name) for name in self.parked.intersection(names))
+        self._weigh(size)
+        yield
+        self._weigh(-size)
+
+
+@pytest.mark.parametrize("strategy", ["text-offloaded", "in-turn"])
+@pytest.mark.parametrize(
+    ("changes", "asked", "largest"),
+    [
+        ({"ffn_dim": 4096}, {"seconds": 0.5, "width": 64, "height": 64, "modalities": "video"}, "transformer"),
+        # One side at a time: finished pictures stay on the CPU, which a GPU would have sent away before the sound.
+        ({}, {"seconds": 0.5, "width": 64, "height": 64, "modalities": "video"}, "vae"),
+        ({}, {"seconds": 0.5, "modalities": "audio"}, "vocoder"),
+        ({"text_dim": 512}, {"seconds": 0.2, "width": 32, "height": 32}, "text_encoder"),
+    ],
+)
+def test_the_prediction_is_the_peak_where_parts_wait_elsewhere(strategy, changes, asked, largest):
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(transformer=tiny_transformer(**changes))
+    if largest == "text_encoder":
+        config = UMT5Config(vocab_size=9000, d_model=512, d_kv=8, d_ff=64, num_layers=1, num_heads=2)
+        pipeline.register_modules(text_encoder=UMT5EncoderModel(config).eval())
+    plan = pipeline.plan(PROMPT, **asked)
+    parts = parts_of(pipeline)
+    needs = needs_of(parts, work_of(pipeline, plan), cpu=True, dtype=torch.float32)
+    placement = Placement("cuda", strategy, "streamed", together=False)
+    predicted = tensor_peak(parts, needs, placement, 4)
+    resident = tensor_peak(parts, needs, replace(placement, strategy="resident"), 4)
+    video_rotation.cache_clear()
+    audio_rotation.cache_clear()
+    with Emulated(pipeline, placement) as live:
+        pipeline.run(plan)
+    assert predicted == pytest.approx(live.peak, rel=0.15)
+    assert predicted < resident  # the plan is told from the one that moves nothing
+
+
+def test_a_decoder_that_runs_once_for_calls_that_are_alike_changes_no_number(monkeypatch):
+    pipeline = tiny_pipeline(largest_side=512)
+    plan = pipeline.plan(PROMPT, seconds=1.0, width=416, height=288)
+    parts, work = parts_of(pipeline), work_of(pipeline, plan)
+    told: list[tuple[int, int]] = []
+    for cpu in (True, False):
+        found = needs_of(parts, work, cpu=cpu, dtype=torch.float32, told=lambda *how: told.append(how))
+        with monkeypatch.context() as patch:
+            patch.setattr(footprint, "run_once", lambda vae, live: None)
+            assert found == needs_of(parts, work, cpu=cpu, dtype=torch.float32)
+    assert told == [(number + 1, 8) for number in range(8)] * 2
 
 
 def test_grouped_blocks_hold_two_at_a_time_and_what_is_in_no_block():
@@ -188,8 +274,48 @@ def test_a_size_is_a_size():
     assert parse_memory("8GB") == 8 * GB
     assert parse_memory("1.5 GiB") == 3 * 2**29
     assert parse_memory("grouped") == "grouped"
+    for count in (1, 10**6 + 1, 10**8, 10**8 + 1, 993_898_656, 4_099_999_999, 4_100_000_000, 10**9, 10**12 + 1):
+        assert count <= parse_size(enough(count)) < count + max(10**6, count > 10**8 and 10**8)
     assert limited(Peaks(5, 6), "cuda", 3) == Peaks(3, 6)
     assert limited(Peaks(0, 6), "cpu", 3) == Peaks(0, 3)
     for text in ("", "8", "-1GB", "0GB", "much", "8 apples"):
         with pytest.raises(VivaceError, match="neither auto nor a size"):
             parse_memory(text)
+
+
+def test_a_refusal_names_the_nearest_that_fits():
+    plan = SimpleNamespace(timeline=SimpleNamespace(seconds=4.0), video=True)
+
+    def found(limit: Peaks, here: Peaks, needed: Peaks, device: str = "cpu", weights: int = GB) -> Forecast:
+        choice = Choice(Placement(device), needed)
+        return Forecast(choice if needed.fits(limit) else None, choice, limit, here, device, weights)
+
+    def said(asked: Forecast, per_second: int = 0, per_size: int = 0) -> str:
+        def again(seconds: float | None, share: float):
+            need = int((seconds or 4.0) * per_second + share * per_size) + 2 * GB
+            sized = SimpleNamespace(width=int(128 * share), height=int(64 * share))
+            return found(asked.limit, asked.here, Peaks(0, need)), sized
+
+        return str(refusal(asked, plan, again))
+
+    small, machine = Peaks(0, 4 * GB), Peaks(0, 64 * GB)
+    assert "use a smaller model or size" in said(found(small, small, Peaks(0, 9 * GB)), per_size=40 * GB)
+    assert "; up to 2 s are possible at this size." in said(found(small, small, Peaks(0, 9 * GB)), per_second=GB)
+    assert "give --memory 9.0GB or up to 2 s" in said(found(small, machine, Peaks(0, 9 * GB)), per_second=GB)
+    assert "; --size 64x32 fits." in said(found(small, small, Peaks(0, 9 * GB)), per_size=4 * GB)
+    heavy = said(found(small, small, Peaks(0, 9 * GB), weights=8 * GB))
+    assert "(with 8.0 GB of weights and 0.9 GB of libraries)" in heavy
+    assert "4.0 GB are free here, so use a smaller model or another machine" in heavy
+    gpu = Peaks(8 * GB, 64 * GB)
+    assert "use --memory auto" in said(found(gpu, gpu, Peaks(5 * GB, 9 * GB), "cuda"))
+    assert "9.0 GB of GPU memory and 8.0 GB may" in said(found(gpu, gpu, Peaks(9 * GB, 9 * GB), "cuda"), per_second=99)
+    host = Peaks(64 * GB, 4 * GB)
+    assert "9.0 GB of host memory (with" in said(found(host, host, Peaks(9 * GB, 9 * GB), "cuda", 8 * GB))
+
+
+def test_plans_that_move_weights_need_a_gpu():
+    for memory in (None, 8 * GB, "resident"):
+        check_strategy(memory, "cpu")
+    check_strategy("grouped", "cuda")
+    with pytest.raises(VivaceError, match="needs a GPU"):
+        check_strategy("grouped", "cpu")

@@ -153,7 +153,7 @@ def test_a_folder_whose_weights_do_not_fit_is_refused_in_one_sentence(model_fold
     config = json.loads((folder / "transformer" / "config.json").read_text())
     config["dim"] = 64
     (folder / "transformer" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(VivaceError, match="cannot be loaded") as caught:
+    with pytest.raises(VivaceError, match="do not fit the NavaTransformer") as caught:
         NavaPipeline.from_pretrained(folder)
     assert "\n" not in str(caught.value)
 

@@ -11,9 +11,10 @@ from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
     from vivace.pipelines.clip_plan import ClipPlan
+    from vivace.pipelines.footprint import Told
     from vivace.pipelines.memory import Placement, Strategy
     from vivace.pipelines.parts import Part
-    from vivace.pipelines.planning import Forecast
+    from vivace.pipelines.planning import Again, Forecast
 
 # A model whose weights take less than this share of the free memory needs no plan.
 SMALL = 0.1
@@ -41,18 +42,31 @@ def placement_for(
     parts = parts_in(folder)
     if memory is None and _is_small(parts):
         return None
+    from vivace.pipelines.planning import check_weights, refusal
+
+    check_weights(parts, memory)
     found, plan, again = foresee(folder, parts, request, given, memory)
     if found.choice is None:
-        from vivace.pipelines.planning import refusal
-
         raise refusal(found, plan, again)
     return found.choice.placement
 
 
 def foresee(
-    folder: Path, parts: dict[str, Part], request: Request, given: dict[str, Any], memory: int | Strategy | None
-) -> tuple[Forecast, ClipPlan, Any]:
-    """The forecast of a request, its checked plan, and a function that forecasts another length (None: impossible)."""
+    folder: Path,
+    parts: dict[str, Part],
+    request: Request,
+    given: dict[str, Any],
+    memory: int | Strategy | None,
+    told: Told | None = None,
+) -> tuple[Forecast, ClipPlan, Again]:
+    """The forecast of a request, its checked plan, and the function that forecasts others near it.
+
+    Args:
+        told: of how far a forecast is.
+
+    Raises:
+        VivaceError: a request that is out of range, or a plan that this machine cannot follow.
+    """
     from vivace.pipelines.planning import forecast, skeleton, text_tokens
 
     pipeline = skeleton(folder, parts)
@@ -62,15 +76,25 @@ def foresee(
 
     def ahead(asked: Request) -> tuple[Forecast, ClipPlan]:
         plan = pipeline.plan(**asked.plan_arguments(), **given)
-        return forecast(parts, plan, stride, text_tokens(plan, None, most), memory, adapters), plan
+        return forecast(parts, plan, stride, text_tokens(plan, None, most), memory, adapters, told), plan
 
-    def again(seconds: float) -> Forecast | None:
+    found, checked = ahead(request)
+
+    def again(seconds: float | None, share: float) -> tuple[Forecast, ClipPlan] | None:
+        sides = (checked.width, checked.height)
+        width, height = (int(side * share) // pipeline.size_multiple * pipeline.size_multiple for side in sides)
         try:
-            return ahead(replace(request, seconds=seconds))[0]
+            return ahead(
+                replace(
+                    request,
+                    seconds=request.seconds if seconds is None else seconds,
+                    size=request.size if share == 1 else (width, height),
+                )
+            )
         except VivaceError:
             return None
 
-    return *ahead(request), again
+    return found, checked, again
 
 
 def _is_small(parts: dict[str, Part]) -> bool:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vivace.cli.bars import bars
 from vivace.cli.given import read_given
 from vivace.cli.memory import foresee, parse_memory
 from vivace.cli.options import DEFAULT_MODEL, Request, make_request
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
+    from vivace.pipelines.clip_plan import ClipPlan
+    from vivace.pipelines.footprint import Told
     from vivace.pipelines.memory import Strategy
-    from vivace.pipelines.planning import Forecast
+    from vivace.pipelines.planning import Again, Forecast
 
 RELEASE = "nava"  # the released model, before its files are here
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "*/LICENSE*", "*/LICENCE*")
@@ -76,16 +80,34 @@ def plan(
     )
     wanted = parse_memory(memory)
     official = {"wan": wan, "ltx": ltx, "config": config}
-    summary = _summary(request, wanted, official, dtype, online)
+    with ExitStack() as shown:
+        summary = _summary(request, wanted, official, dtype, online, _bar(shown, as_json))
     print(json.dumps(summary) if as_json else as_text(summary))
     if summary["problem"] is not None:
         raise typer.Exit(2)
 
 
+def _bar(shown: ExitStack, quiet: bool) -> Told:
+    """Shows how far the forecast is, from its first stage on: what is refused before is said in one line."""
+    begun: list[Callable[[str, int, int], None]] = []
+
+    def told(done: int, total: int) -> None:
+        if not begun:
+            begun.append(shown.enter_context(bars(quiet)))
+        begun[0]("Forecasting", done, total)
+
+    return told
+
+
 def _summary(
-    request: Request, memory: int | Strategy | None, official: Mapping[str, Path | None], dtype: str, online: bool
+    request: Request,
+    memory: int | Strategy | None,
+    official: Mapping[str, Path | None],
+    dtype: str,
+    online: bool,
+    told: Told,
 ) -> dict[str, Any]:
-    """Of whatever the request's model is.
+    """Of whatever the request's model is; `told` of how far the forecast is.
 
     Raises:
         VivaceError: an unknown or damaged model, or options of official files for another one.
@@ -99,7 +121,7 @@ def _summary(
     unconverted = name not in shipped_models() and place.exists() and not (place / INDEX).is_file()
     if unconverted or (name == RELEASE and not place.exists()):
         paths = official_parts(place if unconverted else None, official["wan"], official["ltx"])
-        return official_summary(request, paths, dtype, official["config"], memory)
+        return official_summary(request, paths, dtype, official["config"], memory, told)
     if any(official.values()):
         raise VivaceError("--wan, --ltx and --config describe official files; name those with --model.")
     if name not in shipped_models() and not place.exists() and is_hub_name(name):
@@ -116,11 +138,11 @@ def _summary(
         "bytes": sum(part.stored for part in parts.values()),
         "download": 0,
         "licences": licences_in(place),
-        **forecast_entries(*foresee(place, parts, request, read_given(request), memory)),
+        **forecast_entries(*foresee(place, parts, request, read_given(request), memory, told)),
     }
 
 
-def forecast_entries(found: Forecast, checked: Any, again: Any) -> dict[str, Any]:
+def forecast_entries(found: Forecast, checked: ClipPlan, again: Again) -> dict[str, Any]:
     """What `foresee` says, as a part of the summary."""
     from vivace.pipelines.planning import refusal
 

@@ -13,6 +13,7 @@ from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
     from vivace.cli.options import Request
+    from vivace.pipelines.footprint import Told
     from vivace.pipelines.memory import Strategy
     from vivace.pipelines.parts import Part
 
@@ -93,11 +94,16 @@ def official_parts(place: Path | None, wan: Path | None, ltx: Path | None) -> di
 
 
 def official_summary(
-    request: Request, paths: Mapping[str, Path], dtype: str, config: Path | None, memory: int | Strategy | None
+    request: Request,
+    paths: Mapping[str, Path],
+    dtype: str,
+    config: Path | None,
+    memory: int | Strategy | None,
+    told: Told | None = None,
 ) -> dict[str, Any]:
     """What official files hold, what is missing, what converting makes of them, and the memory that it will take.
 
-    What is missing is taken to be as it is published.
+    What is missing is taken to be as it is published; `told` of how far the forecast is.
 
     Raises:
         VivaceError: files that are damaged or another model's, or a request that no such model takes.
@@ -123,10 +129,10 @@ def official_summary(
         "licences": {name: licences[name] for name in ORIGINS},
         "converted": sum(part.tensors.size(name) for part in made if part.tensors for name in part.tensors.names),
     }
-    return summary | _memory(made, request, memory)
+    return summary | _memory(made, request, memory, told)
 
 
-def _memory(made: list[Any], request: Request, memory: int | Strategy | None) -> dict[str, Any]:
+def _memory(made: list[Any], request: Request, memory: int | Strategy | None, told: Told | None) -> dict[str, Any]:
     """The forecast for the folder that these parts would make."""
     from vivace.cli.memory import foresee
     from vivace.cli.plan import forecast_entries
@@ -148,7 +154,7 @@ def _memory(made: list[Any], request: Request, memory: int | Strategy | None) ->
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / INDEX).write_text(json.dumps(model_index(made)), encoding="utf-8")
-        return forecast_entries(*foresee(folder, parts, request, {}, memory))
+        return forecast_entries(*foresee(folder, parts, request, {}, memory, told))
 
 
 def official_text(summary: Mapping[str, Any]) -> list[str]:

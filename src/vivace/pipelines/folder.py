@@ -1,23 +1,27 @@
-"""Model folders: finding one by its name, and telling a whole one from a broken or foreign one. No torch here."""
+"""Model folders: finding one by its name, and telling a whole one from a broken or foreign one.
+
+Torch is needed only where a folder's weights are compared with its classes (`weights_files`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-import struct
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
+from vivace.pipelines.weights_files import check_fit, shapes_in
 
 # What a folder may hold, by the public names of the pipelines; each is vivace.NAME.
 PIPELINES = ("NavaPipeline", "AlivePipeline")
 # And by those that change a finished clip; their folders name a base model that holds what both use.
 REFINERS = ("AliveRefinerPipeline",)
 INDEX = "model_index.json"
+_WEIGHTLESS = ("scheduler", "tokenizer")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -117,8 +121,8 @@ def read_index(folder: Path, kinds: Sequence[str] = PIPELINES) -> dict[str, Any]
 
 
 def check_folder(folder: Path, kind: str | None = None, kinds: Sequence[str] = PIPELINES) -> None:
-    """Raises VivaceError where a component is missing, a configuration or a weights file is damaged, or the model is
-    not of the pipeline `kind`."""
+    """Raises VivaceError where a component is missing, a configuration or a weights file is damaged, weights are not
+    those of a component's class, or the model is not of the pipeline `kind`."""
     index = read_index(folder, kinds)
     found = index["_class_name"]
     if kind is not None and found != kind:
@@ -132,17 +136,20 @@ def check_folder(folder: Path, kind: str | None = None, kinds: Sequence[str] = P
         part = folder / name
         if not part.is_dir():
             raise VivaceError(f"Model folder {str(folder)!r} lacks its {name}; copy or download the folder again.")
-        _check_component(folder, part, weights=name not in ("scheduler", "tokenizer"))
+        _check_configuration(folder, part, named="*.json" if name in _WEIGHTLESS else "config.json")
+        if name not in _WEIGHTLESS:
+            _check_weights(folder, part)
+            check_fit(part, *entry)
 
 
-def _check_component(folder: Path, part: Path, weights: bool) -> None:
-    configs = list(part.glob("*.json"))
-    for config in configs:
+def _check_configuration(folder: Path, part: Path, named: str) -> None:
+    for config in part.glob("*.json"):
         _read_json(config, folder)
-    if not configs:
+    if not any(part.glob(named)):
         raise VivaceError(f"Model folder {str(folder)!r} lacks the configuration of its {part.name}; copy it again.")
-    if not weights:
-        return
+
+
+def _check_weights(folder: Path, part: Path) -> None:
     found = sorted(part.glob("*.safetensors"))
     wanted = [part / name for index in part.glob("*.safetensors.index.json") for name in _shards(index, folder)]
     missing = [path.name for path in wanted if not path.is_file()]
@@ -150,31 +157,12 @@ def _check_component(folder: Path, part: Path, weights: bool) -> None:
         what = missing[0] if missing else "its weights (*.safetensors)"
         raise VivaceError(f"Model folder {str(folder)!r} lacks {what} in {part.name}; copy or download it again.")
     for path in found:
-        _check_weights(path)
+        shapes_in(path)
 
 
 def _shards(index: Path, folder: Path) -> set[str]:
     weight_map = _read_json(index, folder).get("weight_map", {})
-    return set(weight_map.values()) if isinstance(weight_map, dict) else set()
-
-
-def _check_weights(path: Path) -> None:
-    """A safetensors file says in its header how long it is; a truncated or overwritten one is not that long."""
-    damaged = f"Weights {str(path)!r} are damaged or cut short; copy or download the model folder again."
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > size - 8:
-                raise VivaceError(damaged)
-            header = json.loads(file.read(length))
-        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-    except VivaceError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
-        raise VivaceError(damaged) from None
-    if size != 8 + length + end:
-        raise VivaceError(damaged)
+    return {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
 
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:

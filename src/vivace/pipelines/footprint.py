@@ -8,7 +8,7 @@ number (the context's keys and values) is multiplied.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from vivace.pair import AV
 from vivace.pipelines.decoding import Decoding, decode_levels
 from vivace.pipelines.footprint_contexts import context_of, length_of, tensors_by_kind
 from vivace.pipelines.footprint_extras import AdapterSize, cache_bytes, inject
+from vivace.pipelines.footprint_repeats import run_once
 from vivace.pipelines.live_bytes import FlashAttention, LiveBytes
 from vivace.pipelines.parts import Part, depth, shallow
 from vivace.sampling.guidance import Branch, Guidance
@@ -38,6 +39,9 @@ from vivace.sampling.solvers import SolverName, solver_for, table_for
 _STEPS = 3
 # Of a causal codec the first two latent frames are unlike all others.
 _STREAMED = 4
+# Called with how many of how many stages are done.
+Told = Callable[[int, int], None]
+_STAGES = 8  # text, context, sampling in two ways, decoding in three, sound
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,22 @@ def weightless(cpu: bool, dtype: torch.dtype) -> Iterator[torch.device]:
             cache.cache_clear()
 
 
-def needs_of(parts: Mapping[str, Part], work: Work, *, cpu: bool, dtype: torch.dtype) -> Needs:
+def needs_of(
+    parts: Mapping[str, Part], work: Work, *, cpu: bool, dtype: torch.dtype, told: Told | None = None
+) -> Needs:
     """The memory that this work needs with these parts, on a CPU or on a GPU.
 
     Args:
-        dtype: that all parts compute in.
+        dtype: that all parts compute in. told: of how far it is.
     """
+    done = 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        if told is not None:
+            told(done, _STAGES)
+
     names = (
         "transformer",
         "vae",
@@ -155,12 +169,15 @@ def needs_of(parts: Mapping[str, Part], work: Work, *, cpu: bool, dtype: torch.d
         torch.set_default_dtype(torch.float32)
         with LiveBytes(modules.values(), None if cpu else ("meta",)) as live:
             features = {name: _features(modules["text_encoder"], count, device) for name, count in work.text.items()}
+            run_once(modules["vae"], live)
             text = live.restart()
+            tell()
             hearing = _hearing(modules.get("speaker_encoder"), work.heard, live, device)
             pictured = _pictured(modules["vae"], work, live, dtype, device)
             contexts, extra = _contexts(modules["transformer"], depth(parts["transformer"]), work, features)
             del features
             context = live.restart() + sum(extra.values())
+            tell()
             noise = _noise(modules["transformer"].config, work, device)
             sampling = {}
             for together in (False, True):
@@ -168,13 +185,17 @@ def needs_of(parts: Mapping[str, Part], work: Work, *, cpu: bool, dtype: torch.d
                 latents = _sample(modules["transformer"], work, table, noise, contexts, together)
                 copied = _copied(work, contexts, extra) if together else 0
                 sampling[together] = live.restart() + sum(extra.values()) + copied
+                tell()
             del contexts
             pictures: dict[Decoding, int] = {"whole": 0, "streamed": 0, "tiled": 0}
-            if latents.video is not None:
-                pictures = {how: _pictures(live, modules["vae"], latents.video, dtype, how, cpu) for how in pictures}
+            for how in pictures:
+                if latents.video is not None:
+                    pictures[how] = _pictures(live, modules["vae"], latents.video, dtype, how, cpu)
+                tell()
             if latents.audio is not None:
                 decode_audio(modules["audio_vae"], modules["vocoder"], latents.audio[:1].to(dtype)).float()
             sound = live.restart()
+            tell()
         kept = cache_bytes(modules["transformer"].config, work.grid, work.audio_tokens, dtype.itemsize)
     beside = {
         "step cache": kept * work.clips * len(work.branches()) if work.cache else 0,

@@ -132,6 +132,7 @@ def tensor_peak(parts: Mapping[str, Part], needs: Needs, placement: Placement, i
 
     return max(
         0 if placement.text_on_host else stage(needs.text, *_TEXT),
+        stage(0, "vae", "audio_vae"),  # ready to encode what is given, beside what little was read
         stage(needs.context, "transformer"),
         stage(needs.pictured, "transformer", "vae") if needs.pictured else 0,
         stage(needs.sampling[placement.together], "transformer"),
@@ -168,16 +169,17 @@ def _is_fp8(name: str) -> bool:
 def peaks_of(parts: Mapping[str, Part], needs: Needs, placement: Placement, itemsize: int) -> Peaks:
     """Expected peaks of device and host memory."""
     tensors = tensor_peak(parts, needs, placement, itemsize)
-    every = sum(part.values for part in parts.values()) * itemsize
+    every = weight_bytes(parts, itemsize)
     if placement.device == "cpu":
         # fp8 is cast after loading, which holds everything.
         return Peaks(0, int(max(tensors, every) * (1 + ROUNDING)) + LIBRARIES)
-    return Peaks(int(tensors * (1 + ROUNDING)) + CUDA_CONTEXT, weights_on_host(parts, itemsize))
+    # All of them are in host memory before they are placed.
+    return Peaks(int(tensors * (1 + ROUNDING)) + CUDA_CONTEXT, every + LIBRARIES)
 
 
-def weights_on_host(parts: Mapping[str, Part], itemsize: int) -> int:
-    """Bytes that reading the parts takes: all of them are in host memory before they are placed."""
-    return sum(part.values for part in parts.values()) * itemsize + LIBRARIES
+def weight_bytes(parts: Mapping[str, Part], itemsize: int) -> int:
+    """Of all weights as they are computed with."""
+    return sum(part.values for part in parts.values()) * itemsize
 
 
 def placements(device: str) -> list[Placement]:
@@ -210,7 +212,7 @@ def choose(
     """
     offered = placements(device)
     if strategy is not None:
-        offered = [p for p in offered if p.strategy == strategy and p.device == device] or [Placement(device, strategy)]
+        offered = [p for p in offered if p.strategy == strategy and p.device == device]
     for placement in offered:
         if placement.device in needs:
             peaks = peaks_of(parts, needs[placement.device], placement, itemsize)
@@ -237,12 +239,30 @@ def parse_memory(text: str) -> int | Strategy | None:
         return None
     if word in STRATEGIES:
         return word
-    match = _SIZE.fullmatch(word)
+    return parse_size(word)
+
+
+def parse_size(text: str) -> int:
+    """ "8GB" -> bytes.
+
+    Raises:
+        VivaceError: anything else.
+    """
+    match = _SIZE.fullmatch(text)
     if match is None or float(match[1]) <= 0:
         raise VivaceError(
             f"memory {text!r} is neither auto nor a size; give one such as 8GB, or a plan ({', '.join(STRATEGIES)})."
         )
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return round(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def check_strategy(memory: int | Strategy | None, device: str) -> None:
+    """Raises VivaceError for a plan that moves weights between a GPU and the host where there is no GPU."""
+    if device == "cpu" and isinstance(memory, str) and memory != "resident":
+        raise VivaceError(
+            f"The memory plan {memory!r} needs a GPU and this machine has none; "
+            "use auto, resident or a size such as 8GB."
+        )
 
 
 def memory_here(device: str) -> Peaks:
@@ -273,3 +293,8 @@ def limited(here: Peaks, device: str, size: int | None) -> Peaks:
 
 def gigabytes(count: int) -> str:
     return f"{count / GB:.1f} GB" if count >= 10**8 else f"{count / 10**6:.0f} MB"
+
+
+def enough(count: int) -> str:
+    """The next larger size as `parse_size` takes it, such as "1.1GB"."""
+    return f"{-(-count // 10**8) / 10}GB" if count > 10**8 else f"{-(-count // 10**6)}MB"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vivace.errors import VivaceError
 from vivace.pipelines.folder import read_index
+from vivace.pipelines.weights_files import class_of, shapes_in
 
 # Those that hold weights, in the order of their use.
 PARTS = ("speaker_encoder", "text_encoder", "transformer", "vae", "audio_vae", "vocoder")
@@ -51,7 +48,7 @@ def parts_in(folder: Path) -> dict[str, Part]:
             tensors: dict[str, int] = {}
             files = sorted((folder / name).glob("*.safetensors"))
             for path in files:
-                tensors |= _header(path)
+                tensors |= {key: math.prod(shape) for key, shape in shapes_in(path).items()}
             parts[name] = Part(entry[0], entry[1], config, tensors, sum(path.stat().st_size for path in files))
     return parts
 
@@ -71,26 +68,9 @@ def parts_of(pipeline: Any) -> dict[str, Part]:
     return parts
 
 
-def _header(path: Path) -> dict[str, int]:
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header: Mapping[str, Any] = json.loads(file.read(length))
-    return {name: math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-
-
 def depth(part: Part) -> dict[str, int]:
     """How many blocks of each kind a transformer has."""
     return {name: int(part.config.get(name, 0)) for name in _DEPTHS}
-
-
-def _class_of(name: str, part: Part) -> Any:
-    """The class that a folder names by its library, or by one of diffusers' own pipelines (LTX-2's vocoder)."""
-    for library in (part.library, f"diffusers.pipelines.{part.library}"):
-        try:
-            return getattr(importlib.import_module(library), part.kind)
-        except (ImportError, AttributeError):
-            continue
-    raise VivaceError(f"The model's {name} is a {part.library}.{part.kind}, which this installation lacks; update it.")
 
 
 def shallow(name: str, part: Part) -> Any:
@@ -101,7 +81,7 @@ def shallow(name: str, part: Part) -> Any:
     Raises:
         VivaceError: a class that does not exist here.
     """
-    kind = _class_of(name, part)
+    kind = class_of(name, part.library, part.kind)
     config = {key: value for key, value in part.config.items() if not key.startswith("_")}
     if part.library == "transformers":
         return kind(kind.config_class.from_dict({**config, "num_layers": min(1, config.get("num_layers", 1))}))

@@ -11,18 +11,22 @@ from vivace.errors import VivaceError
 from vivace.pipelines.alive import AlivePipeline
 from vivace.pipelines.clip_pipeline import ClipPipeline
 from vivace.pipelines.clip_plan import ClipPlan
-from vivace.pipelines.footprint import Needs, Work, needs_of, weightless
+from vivace.pipelines.footprint import Needs, Told, Work, needs_of, weightless
 from vivace.pipelines.footprint_extras import adapter_size, with_adapters
 from vivace.pipelines.memory import (
+    LIBRARIES,
     Choice,
     Peaks,
     Strategy,
+    check_strategy,
     choose,
+    enough,
     gigabytes,
     least,
     limited,
     memory_here,
-    weights_on_host,
+    parse_size,
+    weight_bytes,
 )
 from vivace.pipelines.nava import NavaPipeline
 from vivace.pipelines.parts import Part, parts_in, shallow
@@ -31,6 +35,7 @@ from vivace.pipelines.parts import Part, parts_in, shallow
 # a rule of the model and the device, never of the memory, so that every plan makes the same clip.
 LARGE = 10**9
 _PATIENCE = 3  # halvings in search of the nearest possible request
+_SHARES = (0.75, 0.5, 0.25)  # of its width and height, where no length is possible
 _PIPELINES: dict[str, Any] = {kind.__name__: kind for kind in (NavaPipeline, AlivePipeline)}
 
 
@@ -67,16 +72,41 @@ def skeleton(folder: Path, parts: Mapping[str, Part]) -> ClipPipeline:
 class Forecast:
     """What a request would need here. choice: None where no plan fits; smallest: the plan that needs the least.
 
-    weights: bytes of host memory that reading the parts takes, whatever is made with them.
+    limit: what may be used; here: what is free on this machine, whatever the user's limit.
+    weights: bytes of all weights, which are in host memory first, whatever is made with them.
     beside: what of it step cache, adapters and voices take, as `Needs` has it.
     """
 
     choice: Choice | None
     smallest: Choice
     limit: Peaks
+    here: Peaks
     device: str
     weights: int
     beside: Mapping[str, int] = field(default_factory=dict)
+
+
+# The forecast of the same request in other seconds (None: the same) and at another share of its width and height, with
+# what it is checked as; None for a request that the model cannot make.
+Again = Callable[[float | None, float], tuple[Forecast, ClipPlan] | None]
+
+
+def check_weights(parts: Mapping[str, Part], memory: int | Strategy | None) -> None:
+    """Before anything is forecast, which takes a while for a large model.
+
+    Raises:
+        VivaceError: weights that are larger than the memory of this machine, whatever is made with them.
+    """
+    device = device_here()
+    check_strategy(memory, device)
+    here = memory_here(device)
+    limit = limited(here, device, memory if isinstance(memory, int) else None)
+    weights = weight_bytes(parts, compute_dtype(parts, device).itemsize)
+    if weights + LIBRARIES > max(limit.host, here.host):
+        raise VivaceError(
+            f"This model needs {gigabytes(weights)} of host memory for its weights and {gigabytes(LIBRARIES)} for "
+            f"libraries, and {gigabytes(limit.host)} may be used; use a smaller model or another machine."
+        )
 
 
 def forecast(
@@ -86,32 +116,35 @@ def forecast(
     text: Mapping[str, int],
     memory: int | Strategy | None,
     adapters: Sequence[Path] = (),
+    told: Told | None = None,
 ) -> Forecast:
     """Which memory plan fits a checked request.
 
     Args:
         stride: of the video codec. text: tokens of the "positive" and the "negative" prompt.
         memory: most bytes of the GPU (of the host, without one), the only strategy to take, or None for no limit.
-        adapters: LoRA files.
+        adapters: LoRA files. told: of how far it is.
 
     Raises:
-        VivaceError: an adapter's file that cannot be read.
+        VivaceError: an adapter's file that cannot be read, or a plan that needs a GPU where there is none.
     """
     device = device_here()
+    check_strategy(memory, device)
     dtype = compute_dtype(parts, device)
     size = memory if isinstance(memory, int) else None
-    limit = limited(memory_here(device), device, size)
+    here = memory_here(device)
+    limit = limited(here, device, size)
     sizes = tuple(adapter_size(path, parts["transformer"]) for path in adapters)
     work = replace(Work.of(plan, stride, text), adapters=sizes)
     parts = with_adapters(parts, sizes)
-    needs: dict[str, Needs] = {device: needs_of(parts, work, cpu=device == "cpu", dtype=dtype)}
+    needs: dict[str, Needs] = {device: needs_of(parts, work, cpu=device == "cpu", dtype=dtype, told=told)}
     strategy = memory if isinstance(memory, str) else None
     choice = choose(parts, needs, device, limit, dtype.itemsize, strategy)
     if choice is None and strategy is None and device != "cpu" and size is None:
-        needs["cpu"] = needs_of(parts, work, cpu=True, dtype=dtype)
+        needs["cpu"] = needs_of(parts, work, cpu=True, dtype=dtype, told=told)
         choice = choose(parts, needs, device, limit, dtype.itemsize)
-    smallest, weights = least(parts, needs, device, dtype.itemsize), weights_on_host(parts, dtype.itemsize)
-    return Forecast(choice, smallest, limit, device, weights, needs[device].beside)
+    smallest, weights = least(parts, needs, device, dtype.itemsize), weight_bytes(parts, dtype.itemsize)
+    return Forecast(choice, smallest, limit, here, device, weights, needs[device].beside)
 
 
 def device_here() -> str:
@@ -120,32 +153,50 @@ def device_here() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def refusal(found: Forecast, plan: ClipPlan, shorter: Callable[[float], Forecast | None]) -> VivaceError:
-    """The sentence for a request that no plan fits, with the longest clip of this size that one does.
-
-    Args:
-        shorter: the forecast for another length in seconds, or None for a length that the model cannot make.
-    """
-    kind = "memory" if found.device == "cpu" else "GPU memory"
-    peaks = found.smallest.peaks
-    needed, there = (peaks.host, found.limit.host) if found.device == "cpu" else (peaks.device, found.limit.device)
-    if needed <= there:
-        kind, needed, there = "host memory", peaks.host, found.limit.host
-    too_heavy = found.weights > found.limit.host  # for any clip, so that none is searched for
-    possible, impossible = 0.0, float(plan.timeline.seconds)
-    for _ in range(0 if too_heavy else _PATIENCE):
-        tried = round((possible + impossible) / 2, 1)
-        result = shorter(tried) if 0 < tried < impossible else None
-        if result is not None and result.choice is not None:
-            possible = tried
-        else:
-            impossible = tried
-    remedy = f"up to {possible:g} s are possible at this size" if possible else "use a smaller model or size"
-    if too_heavy:
-        remedy = f"{gigabytes(found.weights)} of it are for the weights: use a smaller model or another machine"
+def refusal(found: Forecast, plan: ClipPlan, again: Again) -> VivaceError:
+    """The sentence for a request that no plan fits, with the nearest ones that some plan does fit."""
+    peaks, limit, here = found.smallest.peaks, found.limit, found.here
+    if peaks.fits(limit):  # one plan was asked for, and another one fits
+        return VivaceError(
+            f"This clip does not fit by the plan that was asked for; use --memory auto, which has others "
+            f"(the smallest takes {gigabytes(peaks.device)} of GPU memory)."
+        )
+    kind, needed, there, free = "GPU memory", peaks.device, limit.device, here.device
+    if found.device == "cpu" or needed <= there:
+        kind = "memory" if found.device == "cpu" else "host memory"
+        kind += f" (with {gigabytes(found.weights)} of weights and {gigabytes(LIBRARIES)} of libraries)"
+        needed, there, free = peaks.host, limit.host, here.host
+    raised = enough(needed)
+    remedies = []
+    if there != free and parse_size(raised) <= free:  # whoever set the limit can raise it
+        remedies = [f"give --memory {raised}"]
+    too_heavy = found.weights + LIBRARIES > limit.host  # for any clip, so that none is searched for
+    remedies += ["use a smaller model"] if too_heavy else _nearest(plan, again)
+    if too_heavy and len(remedies) == 1:
+        remedies = [f"{gigabytes(free)} are free here, so use a smaller model or another machine"]
+    remedy = " or ".join(remedies) or "use a smaller model or size"
     return VivaceError(
         f"This clip needs at least {gigabytes(needed)} of {kind} and {gigabytes(there)} may be used; {remedy}."
     )
+
+
+def _nearest(plan: ClipPlan, again: Again) -> list[str]:
+    """The longest clip of this size that fits, or else the largest size of this length."""
+    possible, impossible = 0.0, float(plan.timeline.seconds)
+    for _ in range(_PATIENCE):
+        tried = round((possible + impossible) / 2, 1)
+        result = again(tried, 1.0) if 0 < tried < impossible else None
+        if result is not None and result[0].choice is not None:
+            possible = tried
+        else:
+            impossible = tried
+    if possible:
+        return [f"up to {possible:g} s are possible at this size"]
+    for share in _SHARES if plan.video else ():
+        result = again(None, share)
+        if result is not None and result[0].choice is not None:
+            return [f"--size {result[1].width}x{result[1].height} fits"]
+    return []
 
 
 def parts_and_skeleton(folder: Path) -> tuple[dict[str, Part], ClipPipeline]:
