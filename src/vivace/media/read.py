@@ -148,7 +148,10 @@ def opened(path: Path) -> Iterator[Any]:
             raise VivaceError(f"File {str(path)!r} is truncated: it is shorter than it says; give an intact copy.")
         # "file:" keeps a name with a colon from being read as a network address.
         with av.open(f"file:{path}", metadata_errors="replace") as container:
-            yield container
+            try:
+                yield container
+            except av.error.PermissionError as error:  # the file is open: decoders call some damage so
+                raise av.error.InvalidDataError(0, "invalid data found when decoding") from error
     except OSError as error:
         raise VivaceError(
             f"File {str(path)!r} cannot be read ({error.strerror}); check path and permissions."

@@ -91,7 +91,7 @@ def scan(path: str | Path, getting_on: Callable[[], None] = lambda: None) -> Con
                         counted += 1
                     else:
                         samples += frame.samples
-            except av.error.InvalidDataError:
+            except av.error.FFmpegError:  # decoders have more than one word for damage
                 damaged += 1
             unread -= packet.size
             if unread >= 0:
