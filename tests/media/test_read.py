@@ -10,6 +10,7 @@ import pytest
 
 from vivace.errors import VivaceError
 from vivace.media import Clip, read_audio, read_clip, read_metadata, write_clip, write_wav
+from vivace.media.read import opened
 
 NTSC = Fraction(30000, 1001)
 
@@ -324,3 +325,9 @@ def test_whoever_waits_hears_of_pictures_before_the_part_too(tmp_path):
     heard = []
     assert len(read_clip(path, 2.5, 0.25, getting_on=lambda: heard.append(1)).frames) == 6
     assert 66 <= len(heard) <= 72
+
+
+def test_damage_that_a_decoder_calls_a_lack_of_permission_is_damage(tmp_path):
+    write_wav(tmp_path / "a.wav", np.zeros((1, 800), np.float32), 8000)
+    with pytest.raises(VivaceError, match="is damaged"), opened(tmp_path / "a.wav"):
+        raise av.error.PermissionError(1, "Operation not permitted")
