@@ -45,7 +45,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vivace.evaluation.verify import device_name
+from vivace.device import device_name
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_context import NavaContext
 from vivace.models.nava_sizes import PUBLISHED

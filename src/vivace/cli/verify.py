@@ -53,7 +53,8 @@ def verify(
     """
     if model != "nava":
         raise VivaceError(f"There is nothing to verify for {model!r}; use 'nava'.")
-    from vivace.evaluation.verify import all_passed, device_name, shipped_folder, used_backend, verify_folder
+    from vivace.device import device_name
+    from vivace.evaluation.verify import all_passed, shipped_folder, used_backend, verify_folder
 
     if config is not None and (weights is None or weights.is_dir()):
         raise VivaceError(

@@ -8,13 +8,11 @@ cases are failures, so that "passed" always means "computed and compared".
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from diffusers.models.attention_dispatch import AttentionBackendName
 from diffusers.utils.constants import DIFFUSERS_ATTN_BACKEND
 
@@ -39,24 +37,6 @@ def shipped_folder() -> Path:
 def used_backend(backend: str | None) -> str:
     """The attention backend that computes: what was asked for, or what diffusers is set to."""
     return backend or str(DIFFUSERS_ATTN_BACKEND)
-
-
-def device_name(device: str) -> str:
-    """What the maker calls a device; its kind where the system does not tell."""
-    place = torch.device(device)
-    if place.type == "cuda":
-        return torch.cuda.get_device_name(place)
-    return _processor() if place.type == "cpu" else place.type
-
-
-def _processor() -> str:
-    """The processor's name; Linux has it in a file alone."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = [value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name"]
-    return next(iter(named), "") or platform.processor() or platform.machine()
 
 
 def all_passed(results: Sequence[CaseResult]) -> bool:

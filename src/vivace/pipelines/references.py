@@ -53,8 +53,9 @@ def _of_prompts(references: Any, count: int) -> list[list[Any]]:
 
 
 def _fitted(picture: Any, name: str, height: int, width: int) -> np.ndarray:
-    _check_size(picture, name, height, width)
-    return fit_image(picture, height, width)
+    whole = as_picture(picture)
+    _check_size(whole.size, name, height, width)
+    return fit_image(whole, height, width)
 
 
 def _fitted_to_face(picture: Any, name: str, height: int, width: int) -> np.ndarray:
@@ -63,8 +64,8 @@ def _fitted_to_face(picture: Any, name: str, height: int, width: int) -> np.ndar
     Raises:
         VivaceError: not exactly one drawn face is seen in the whole picture, or in that part of it.
     """
-    _check_size(picture, name, height, width)
     whole = as_picture(picture)
+    _check_size(whole.size, name, height, width)
     scale = min(height, width) / min(whole.size)
     small = whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
     face = _one_face(np.asarray(small), name)
@@ -73,8 +74,7 @@ def _fitted_to_face(picture: Any, name: str, height: int, width: int) -> np.ndar
     return fitted
 
 
-def _check_size(picture: Any, name: str, height: int, width: int) -> None:
-    size = as_picture(picture).size
+def _check_size(size: tuple[int, int], name: str, height: int, width: int) -> None:
     # Enlarged more than this, a face has lost what tells it from others.
     if size[0] * 4 < width or size[1] * 4 < height:
         raise VivaceError(
