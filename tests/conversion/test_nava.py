@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from tests.conversion.conftest import Release
 
 from vivace.cli.main import main
 from vivace.conversion import folder as folder_module
+from vivace.conversion import writing as writing_module
 from vivace.conversion.nava import Converted, convert_nava, restore_nava
 from vivace.conversion.writing import write_safetensors
 from vivace.errors import VivaceError
@@ -77,6 +79,56 @@ def test_there_and_back_keeps_every_bit(release: Release, tmp_path: Path, shard_
     back = load_file(tmp_path / "back.safetensors")
     assert back.keys() == release.state.keys()
     assert all(torch.equal(tensor, release.state[name]) for name, tensor in back.items())
+
+
+@pytest.mark.parametrize("between", ["nothing", "damage", "another dtype", "another folder"])
+def test_an_interrupted_way_back_goes_on(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    monkeypatch.setattr(writing_module, "NOTED_EVERY", 10_000)
+    convert(release, tmp_path / "nava")
+    output = tmp_path / "back.safetensors"
+
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_nava(tmp_path / "nava", output, progress=interrupt)
+    assert not output.exists()
+    begun = output.with_name(f".{output.name}.converting")
+    if between == "damage":
+        begun.write_bytes(b"?" + begun.read_bytes()[1:])
+    if between == "another folder":
+        stored = tmp_path / "nava/transformer/diffusion_pytorch_model.safetensors"
+        state = {name: -tensor for name, tensor in load_file(stored).items()}
+        save_file(state, stored)
+    steps: list[float] = []
+    dtype = "bf16" if between == "another dtype" else None
+    again = restore_nava(
+        tmp_path / "nava", output, dtype=dtype, progress=lambda done, total: steps.append(done / total)
+    )
+    assert (steps[0] > 0.4) == (between == "nothing")
+    assert steps[-1] == 1.0
+    assert again.files[output.name].sha256 == hashlib.sha256(output.read_bytes()).hexdigest()
+    sign = -1 if between == "another folder" else 1
+    back = load_file(output)
+    assert back.keys() == release.state.keys()
+    for name, tensor in back.items():
+        expected = sign * release.state[name]
+        assert torch.equal(tensor, expected.bfloat16() if dtype else expected)
+    assert {path.name for path in tmp_path.iterdir()} == {"nava", output.name}
+
+
+def test_what_is_refused_on_the_way_back_leaves_nothing(release: Release, tmp_path: Path) -> None:
+    convert(release, tmp_path / "nava")
+    stored = tmp_path / "nava/transformer/diffusion_pytorch_model.safetensors"
+    state = load_file(stored)
+    next(iter(state.values())).view(-1)[0] = torch.nan
+    save_file(state, stored)
+    with pytest.raises(VivaceError, match="not finite"):
+        restore_nava(tmp_path / "nava", tmp_path / "back.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} == {"nava"}
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,13 @@ def test_a_folder_whose_weights_do_not_fit_is_refused_in_one_sentence(model_fold
     assert "\n" not in str(caught.value)
 
 
+def test_a_preset_s_own_negative_prompt_is_named(pipeline: NavaPipeline) -> None:
+    preset = pipeline.abilities.preset_named("plain")
+    long = preset.model_copy(update={"negative_video": "b" * 200})
+    with pytest.raises(VivaceError, match=r"The preset's negative prompt is 201 tokens long"):
+        pipeline("a", preset=long)
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [

@@ -99,8 +99,8 @@ def nava(
                 progress=shown(),
             )
     except KeyboardInterrupt:
-        kept = "" if to_official else " Finished shards are kept beside the output; the same command goes on from them."
-        print(f"Stopped.{kept}", file=sys.stderr)
+        what = "What is written is" if to_official else "Finished shards are"
+        print(f"Stopped. {what} kept beside the output; the same command goes on from there.", file=sys.stderr)
         raise typer.Exit(130) from None
     report(done, time.monotonic() - began, as_json)
 

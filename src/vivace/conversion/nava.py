@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from diffusers import UniPCMultistepScheduler
 from diffusers import __version__ as diffusers_version
 
 from vivace.conversion.folder import GrowingFolder, check_disk, shards_of
+from vivace.conversion.growing_file import growing
 from vivace.conversion.origins import licences_of
 from vivace.conversion.parts import (
     DTYPES,
@@ -31,7 +32,6 @@ from vivace.conversion.released import NAVA_SIZES
 from vivace.conversion.sources import Source, open_weights
 from vivace.conversion.writing import Progress, Tensors, Written, write_safetensors
 from vivace.errors import VivaceError
-from vivace.media import replacing
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import official_names
 from vivace.pipelines.folder import INDEX, check_folder
@@ -148,10 +148,14 @@ def model_index(parts: list[Part]) -> dict[str, Any]:
 
 
 def _request(parts: list[Part], dtype: str, shard_bytes: int) -> dict[str, Any]:
-    """What decides the folder's weights; files by name, length and time, since hashing them would take minutes."""
+    """What decides the folder's weights."""
     files = [file for part in parts for file in (part.tensors.source.files if part.tensors else part.copied)]
-    stats = sorted({(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files})
-    return {"dtype": dtype, "shard_bytes": shard_bytes, "sources": stats}
+    return {"dtype": dtype, "shard_bytes": shard_bytes, "sources": _stated(files)}
+
+
+def _stated(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Name, length and time of change of files, since hashing them would take minutes."""
+    return sorted({(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files})
 
 
 def _counted(progress: Callable[[int, int], None] | None, total: int) -> Progress | None:
@@ -193,6 +197,8 @@ def restore_nava(
 ) -> Converted:
     """The transformer of a model folder as one file under the official names.
 
+    An interrupted one goes on when it is called again.
+
     Args:
         dtype: fp32, bf16 or None, which keeps the stored types and so every bit.
 
@@ -222,7 +228,8 @@ def restore_nava(
     dtypes = kept if dtype is None else dict.fromkeys(names, DTYPES[dtype])
     tensors = Tensors(source, names, dtypes)
     total = sum(tensors.size(name) for name in names)
-    check_disk(output, total)
-    with replacing(output) as temporary:
-        written = write_safetensors(temporary, tensors, list(names), _counted(progress, total))
+    request = {"dtype": dtype, "sources": _stated(source.files)}
+    with growing(output, request) as growth:
+        check_disk(output, total - growth.length())
+        written = write_safetensors(growth.place, tensors, list(names), _counted(progress, total), growth)
     return Converted(output, {output.name: written}, _parameters(tensors))

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vivace.errors import VivaceError
+from vivace.pipelines.weights_files import counted
 
 # Safetensors' names of types.
 DTYPES = {
@@ -246,19 +247,9 @@ def check_tensors(source: Source, expected: Mapping[str, Stored], held: Iterable
         if stored.dtype.is_floating_point != wanted.dtype.is_floating_point
     ]
     found = {"missing": missing, "unexpected": unexpected, "of another shape": shaped, "of another kind": typed}
-    parts = [
-        f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} {kind} ({_some(names)})"
-        for kind, names in found.items()
-        if names
-    ]
-    if parts:
-        raise VivaceError(f"{str(source.path)!r} is not {what}: {', '.join(parts)}; name the right file.")
+    if any(found.values()):
+        raise VivaceError(f"{str(source.path)!r} is not {what}: {counted(found, _LISTED)}; name the right file.")
 
 
 def _plain(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

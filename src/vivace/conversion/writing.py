@@ -18,11 +18,14 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from vivace.conversion.growing_file import Growth
 from vivace.conversion.sources import DTYPES, Source
 from vivace.errors import VivaceError
 
 # Values converted at a time: 64 MB in float32.
 PIECE = 16 * 2**20
+# Bytes after which a file that can be gone on with is flushed and its progress recorded: seconds of work.
+NOTED_EVERY = 500_000_000
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 FP8 = torch.float8_e4m3fn
 
@@ -81,26 +84,27 @@ class Written:
     fp8_error: float = 0.0
 
 
-def write_safetensors(path: Path, tensors: Tensors, names: list[str], progress: Progress | None = None) -> Written:
+def write_safetensors(
+    path: Path, tensors: Tensors, names: list[str], progress: Progress | None = None, growth: Growth | None = None
+) -> Written:
     """Write some of the tensors to a file; `progress` is told how many bytes were written.
+
+    Args:
+        growth: where the file's progress is recorded, to go on from it when the same call is made again.
 
     Raises:
         VivaceError: a value that is not finite, or too large for the type it gets.
     """
     # Wider types first, so that every tensor begins at a multiple of its own width (as the library orders them).
     names = sorted(names, key=lambda name: -tensors.dtypes[name].itemsize)
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name in names:
-        end = offset + tensors.size(name)
-        dtype = _NAMES[tensors.dtypes[name]]
-        header[name] = {"dtype": dtype, "shape": list(tensors.shape(name)), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    digest = hashlib.sha256()
+    header = _header(tensors, names)
     worst = 0.0
-    with path.open("wb") as file:
+    path.touch()
+    with path.open("r+b") as file:
+        done, digest = growth.taken_up(file) if growth else (0, hashlib.sha256())
+        file.truncate(done)
+        if progress and done:
+            progress(done)
 
         def put(data: bytes | memoryview) -> None:
             file.write(data)
@@ -108,11 +112,34 @@ def write_safetensors(path: Path, tensors: Tensors, names: list[str], progress: 
             if progress:
                 progress(len(data))
 
-        put(struct.pack("<Q", len(text)) + text)
+        if not done:
+            put(header)
+        end, noted = len(header), done
         for name in names:
+            end += tensors.size(name)
+            if end <= done:
+                continue
             worst = max(worst, _put_tensor(put, tensors, name))
+            if growth and end - noted >= NOTED_EVERY:
+                _flush(file)
+                growth.note(end, digest.hexdigest())
+                noted = end
         _flush(file)
-    return Written(8 + len(text) + offset, digest.hexdigest(), worst)
+    return Written(end, digest.hexdigest(), worst)
+
+
+def _header(tensors: Tensors, names: list[str]) -> bytes:
+    """What stands before the values: a JSON text with the type, shape and place of each tensor, after its length."""
+    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name in names:
+        end = offset + tensors.size(name)
+        dtype = _NAMES[tensors.dtypes[name]]
+        entries[name] = {"dtype": dtype, "shape": list(tensors.shape(name)), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
 
 
 def _put_tensor(put: Callable[[memoryview], None], tensors: Tensors, name: str) -> float:

@@ -382,8 +382,8 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
 
     @staticmethod
     def _called(plan: ClipPlan, text: str | None) -> str:
-        """How an error calls a text that a branch reads; the negative one is often the preset's."""
-        return "The prompt" if text in plan.prompts else "The negative prompt"
+        """How an error calls a text that a branch reads."""
+        return "The prompt" if text in plan.prompts else plan.negative_called
 
     def _noise(self, plan: ClipPlan, device: torch.device) -> AV[Tensor]:
         config, stride = self.transformer.config, int(self.vae.config.scale_factor_spatial)

@@ -58,6 +58,12 @@ class ClipPlan:
         return sound, replace(self, rule=self.rule.only(video=True, audio=False), sound_rule=None)
 
     @property
+    def negative_called(self) -> str:
+        """How an error calls the negative prompt, which is mostly not the user's own."""
+        presets = (self.preset.negative_video, self.preset.negative_audio)
+        return "The preset's negative prompt" if self.negative in presets else "The negative prompt"
+
+    @property
     def timeline(self) -> Timeline:
         return self.arranged.timeline
 

@@ -212,5 +212,5 @@ def text_tokens(plan: ClipPlan, tokenizer: Any, most: int) -> dict[str, int]:
     if tokenizer is None:
         return {"positive": most, "negative": most if plan.negative else 0}
     longest = max(len(tokenize(tokenizer, prompt, most)) for prompt in plan.prompts)
-    negative = len(tokenize(tokenizer, plan.negative, most, "The negative prompt")) if plan.negative else 0
+    negative = len(tokenize(tokenizer, plan.negative, most, plan.negative_called)) if plan.negative else 0
     return {"positive": longest, "negative": negative}

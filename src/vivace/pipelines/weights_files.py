@@ -10,7 +10,7 @@ import importlib
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,11 +97,10 @@ def check_fit(part: Path, library: str, kind: str) -> None:
             if stored.get(name, shape) != shape
         ],
     }
-    complaints = [f"{len(names)} {what} ({_some(names)})" for what, names in found.items() if names]
-    if complaints:
+    if any(found.values()):
         raise VivaceError(
             f"Weights {str(where)!r} do not fit the {kind} that config.json beside them describes: "
-            f"tensors {', '.join(complaints)}; convert or download the model folder again."
+            f"{counted(found, _LISTED)}; convert or download the model folder again."
         )
 
 
@@ -162,6 +161,15 @@ def _like(name: str, patterns: Iterable[str]) -> bool:
     return any(re.search(pattern, name) for pattern in patterns)
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+def counted(found: Mapping[str, Sequence[str]], listed: int) -> str:
+    """How many tensors are of each kind, and the names of the first ones: "1 tensor missing (head.weight)"."""
+    return ", ".join(
+        f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} {kind} ({_some(names, listed)})"
+        for kind, names in found.items()
+        if names
+    )
+
+
+def _some(names: Sequence[str], listed: int) -> str:
+    more = len(names) - listed
+    return ", ".join(names[:listed]) + (f" and {more} more" if more > 0 else "")
