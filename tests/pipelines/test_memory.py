@@ -28,8 +28,8 @@ from vivace.pipelines.memory import (
     choose,
     enough,
     limited,
+    parse_bytes,
     parse_memory,
-    parse_size,
     peaks_of,
     placements,
     tensor_peak,
@@ -275,7 +275,7 @@ def test_a_size_is_a_size():
     assert parse_memory("1.5 GiB") == 3 * 2**29
     assert parse_memory("grouped") == "grouped"
     for count in (1, 10**6 + 1, 10**8, 10**8 + 1, 993_898_656, 4_099_999_999, 4_100_000_000, 10**9, 10**12 + 1):
-        assert count <= parse_size(enough(count)) < count + max(10**6, count > 10**8 and 10**8)
+        assert count <= parse_bytes(enough(count)) < count + max(10**6, count > 10**8 and 10**8)
     assert limited(Peaks(5, 6), "cuda", 3) == Peaks(3, 6)
     assert limited(Peaks(0, 6), "cpu", 3) == Peaks(0, 3)
     for text in ("", "8", "-1GB", "0GB", "much", "8 apples"):

@@ -239,10 +239,10 @@ def parse_memory(text: str) -> int | Strategy | None:
         return None
     if word in STRATEGIES:
         return word
-    return parse_size(word)
+    return parse_bytes(word)
 
 
-def parse_size(text: str) -> int:
+def parse_bytes(text: str) -> int:
     """ "8GB" -> bytes.
 
     Raises:
@@ -296,5 +296,5 @@ def gigabytes(count: int) -> str:
 
 
 def enough(count: int) -> str:
-    """The next larger size as `parse_size` takes it, such as "1.1GB"."""
+    """The next larger size as `parse_bytes` takes it, such as "1.1GB"."""
     return f"{-(-count // 10**8) / 10}GB" if count > 10**8 else f"{-(-count // 10**6)}MB"

@@ -25,7 +25,7 @@ from vivace.pipelines.memory import (
     least,
     limited,
     memory_here,
-    parse_size,
+    parse_bytes,
     weight_bytes,
 )
 from vivace.pipelines.nava import NavaPipeline
@@ -168,7 +168,7 @@ def refusal(found: Forecast, plan: ClipPlan, again: Again) -> VivaceError:
         needed, there, free = peaks.host, limit.host, here.host
     raised = enough(needed)
     remedies = []
-    if there != free and parse_size(raised) <= free:  # whoever set the limit can raise it
+    if there != free and parse_bytes(raised) <= free:  # whoever set the limit can raise it
         remedies = [f"give --memory {raised}"]
     too_heavy = found.weights + LIBRARIES > limit.host  # for any clip, so that none is searched for
     remedies += ["use a smaller model"] if too_heavy else _nearest(plan, again)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vivace.errors import VivaceError
 from vivace.sampling.flow import add_noise
+from vivace.sampling.settings_checks import is_number
 
 TRAINED = (0.85, 0.95)
 # What sampling begins with; no source tells. Ours: the middle of what training shows.
@@ -29,7 +30,6 @@ def degraded(low: Tensor, noise: Tensor, weights: Tensor) -> Tensor:
 
 def check_degradation(weight: float) -> float:
     """The weight itself. Raises VivaceError unless it is a number from 0 to 1."""
-    number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-    if not number or not 0 <= weight <= 1:
+    if not is_number(weight) or not 0 <= weight <= 1:
         raise VivaceError(f"degradation {weight!r} is no number from 0 to 1; give one such as {DEGRADATION:g}.")
     return float(weight)

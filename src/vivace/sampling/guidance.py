@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vivace.errors import VivaceError
 from vivace.pair import AV
+from vivace.sampling.settings_checks import is_number
 
 TextName = Literal["positive", "negative"]
 MAX_SCALE = 100.0
@@ -210,6 +211,5 @@ def nava_rule(
 
 def check_scale(name: str, scale: float) -> None:
     """Raises VivaceError unless a guidance scale is a finite number from -100 to 100."""
-    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-    if not number or not math.isfinite(scale) or abs(scale) > MAX_SCALE:
+    if not is_number(scale) or not math.isfinite(scale) or abs(scale) > MAX_SCALE:
         raise VivaceError(f"Guide {name} = {scale!r} is out of range; give a number from -100 to 100, such as 3.")

@@ -14,20 +14,17 @@ from vivace.sampling.guidance import Guidance, check_scale
 from vivace.sampling.guidance_shaping import Shaping
 from vivace.sampling.mutual_guidance import MutualForm, mutual_guidance
 from vivace.sampling.presets import Scale, Steps
+from vivace.sampling.settings_checks import check_level, is_number
 
 
 def _check_share(name: str, value: float) -> None:
-    if not _is_number(value) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise VivaceError(f"Guide {name} = {value!r} is no share; give a number from 0 to 1, such as 0.7.")
 
 
 def _check_limit(name: str, value: float) -> None:
-    if not _is_number(value) or not 0 <= value < math.inf:
+    if not is_number(value) or not 0 <= value < math.inf:
         raise VivaceError(f"Guide {name} = {value!r} is no largest norm; give one such as 20, or 0 for no limit.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 # What each side has a number of its own for, and what refuses one that is none.
@@ -76,7 +73,9 @@ class MutualPreset(Steps):
         # Whole guides before single sides, so that "text" with "text.audio" means the same in either order.
         for name, value in sorted(guides.items(), key=lambda item: "." in item[0]):
             if name == "mutual.above":
-                changes["mutual_above"] = self._level(value)
+                changes["mutual_above"] = check_level(name, value)
+                if value and self.form == "fast":
+                    raise VivaceError("The fast form has no mutual.above; leave it out, or take another preset.")
                 continue
             if name == "parallel":
                 _check_share(name, value)
@@ -94,15 +93,6 @@ class MutualPreset(Steps):
             sides = {side: float(value)} if side else {"video": float(value), "audio": float(value)}
             changes[guide] = now.model_copy(update=sides)
         return self.model_copy(update=changes)
-
-    def _level(self, value: float) -> float:
-        if not _is_number(value) or not 0 <= value < 1:
-            raise VivaceError(
-                f"Guide mutual.above = {value!r} is no noise level; give a number from 0 up to 1, such as 0.3."
-            )
-        if value and self.form == "fast":
-            raise VivaceError("The fast form has no mutual.above; leave it out, or take another preset.")
-        return float(value)
 
     def guidance(self, *, video: bool, audio: bool, references: bool) -> Guidance:
         """The guidance of a call with these modalities and with or without references.

@@ -13,6 +13,7 @@ from vivace.sampling.guidance import Guidance, check_scale, nava_rule
 from vivace.sampling.guidance_schedule import GuidanceSchedule, Phase
 from vivace.sampling.loop import GivenPolicy
 from vivace.sampling.schedules import MAX_STEPS, Table, sound_ahead
+from vivace.sampling.settings_checks import check_level, is_number
 from vivace.sampling.solvers import table_for
 
 GUIDES = ("text", "align", "timbre")
@@ -82,8 +83,7 @@ class Steps(Frozen):
         Raises:
             VivaceError: no number from 0 to 1.
         """
-        number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
-        if not number or not 0 <= threshold <= MAX_CACHE:
+        if not is_number(threshold) or not 0 <= threshold <= MAX_CACHE:
             raise VivaceError(
                 f"cache {threshold!r} is no number from 0 to {MAX_CACHE:g}; give one such as 0.1, or 0 for none."
             )
@@ -124,7 +124,11 @@ class Preset(Steps):
         # Whole guides before single sides, so that "text" with "text.audio" means the same in either order.
         for name, value in sorted(guides.items(), key=lambda item: "." in item[0]):
             if name == "text.above":
-                changes["text_above"] = self._level(value)
+                changes["text_above"] = check_level(name, value)
+                if value and self.official:
+                    raise VivaceError(
+                        "The published procedure has no text.above; leave it out, or take another preset."
+                    )
                 continue
             guide, _, side = name.partition(".")
             if guide not in GUIDES or side not in ("", "video", "audio") or (guide, side) == ("timbre", "video"):
@@ -144,16 +148,6 @@ class Preset(Steps):
             off = {"align": Scale(video=0.0, audio=0.0), "timbre": 0.0}
             changes |= {guide: None for guide, zero in off.items() if changes.get(guide) == zero}
         return self.model_copy(update=changes)
-
-    def _level(self, value: float) -> float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 <= value < 1:
-            raise VivaceError(
-                f"Guide text.above = {value!r} is no noise level; give a number from 0 up to 1, such as 0.8."
-            )
-        if value and self.official:
-            raise VivaceError("The published procedure has no text.above; leave it out, or take another preset.")
-        return float(value)
 
     def rule(self, *, video: bool, audio: bool, voices: bool) -> Guidance:
         """The guidance rule for a call with these modalities and with or without voices."""
