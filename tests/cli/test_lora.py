@@ -60,6 +60,7 @@ def test_an_adapter_is_a_file_and_a_weight() -> None:
     assert Request.from_json(request.to_json()) == request
     for value, words in (
         ("bell.safetensors:101", "out of range"),
+        ("bell.safetensors:half", "is no number"),
         ("gone.safetensors:1", "does not exist"),
         (3, "no path"),
         ({"path": "bell.safetensors", "scale": True}, "out of range"),

@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,13 @@ def test_ctrl_c_that_a_library_turned_into_an_error_is_still_ctrl_c(
     assert main([]) == 130
     assert capsys.readouterr().err == "Stopped; no unfinished file is left.\n"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_command_that_can_be_gone_on_with_says_so_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vivace.conversion.nava.restore_nava", lambda *a, **k: signal.raise_signal(signal.SIGINT))
+    assert main(["convert", "nava", str(tmp_path), str(tmp_path / "back.safetensors"), "--to-official"]) == 130
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "the same command goes on" in said

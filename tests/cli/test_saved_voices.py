@@ -63,6 +63,13 @@ def test_voices_are_added_listed_used_and_removed(speaking: Path, tmp_path: Path
     assert "neither a file nor a saved voice (none is saved)" in capsys.readouterr().err
 
 
+def test_a_guide_that_is_off_needs_no_voice(speaking: Path, capsys: Capture) -> None:
+    assert main(["generate", ONE, "--model", str(speaking), "--guide", "timbre=2"]) == 2
+    assert "nothing to act on" in capsys.readouterr().err
+    off = _made(capsys, speaking, "--guide", "timbre=0")
+    assert off["latents_sha256"] == _made(capsys, speaking)["latents_sha256"]
+
+
 def test_bad_voices_are_one_sentence(speaking: Path, capsys: Capture) -> None:
     write_wav(Path("silent.wav"), np.zeros((1, 16000), np.float32), 16000)
     save_file({"embedding": torch.ones(5)}, "five.safetensors")
@@ -107,6 +114,14 @@ def test_a_model_without_its_own_encoder_takes_an_onnx_file(tmp_path: Path, caps
     assert json.loads(capsys.readouterr().out)["same_latents"]
     assert main(["generate", ONE, "--model", str(folder), "--voice", "anna.wav"]) == 2
     assert "--speaker-encoder" in capsys.readouterr().err
+    graph(tmp_path / "narrow.onnx", values=5)
+    narrow = ["--voice", "anna.wav", "--speaker-encoder", "narrow.onnx"]
+    assert main(["generate", ONE, "--model", str(folder), *narrow]) == 2
+    assert "gives 5 values and this model needs 8" in capsys.readouterr().err
+    write_wav(Path("long.wav"), hum(33.0, pitch=220.0)[None], 16000)
+    long = ["--voice", "long.wav", "--speaker-encoder", "voice.onnx", "--steps", "1"]
+    assert main(["generate", ONE, "--model", str(folder), *long]) == 0
+    assert "the first 30 s are used" in capsys.readouterr().err
     hearing = NavaPipeline.from_pretrained(folder, speaker_encoder=encoder)
     hearing.set_progress_bar_config(disable=True)
     out = hearing(ONE, voices=[read_voice("anna.wav")], seed=1, num_inference_steps=1, output_type="latent")

@@ -147,7 +147,7 @@ def test_licence_files_are_recorded(release: Release, tmp_path: Path) -> None:
     (parts["vae"] / "LICENSE.txt").write_text("\n  The Vae   Licence 1.0\nand more\n")
     convert_nava(release.weights, parts, tmp_path / "nava", config=release.config)
     record = json.loads((tmp_path / "nava" / "conversion.json").read_text())["licences"]
-    assert record["vae"] == "Apache-2.0 (with it: The Vae Licence 1.0)"
-    assert record["text_encoder"] == "Apache-2.0"
+    assert record["vae"] == "Apache-2.0, if it is that of Wan2.2-TI2V-5B (with it: The Vae Licence 1.0)"
+    assert record["text_encoder"] == "Apache-2.0, if it is that of Wan2.2-TI2V-5B"
     assert set(record) == set(ORIGINS)
     assert licences_in(tmp_path / "nava") == record

@@ -85,6 +85,25 @@ def test_an_adapter_is_its_factors_times_its_scale_and_goes_without_a_trace(pipe
     assert not pipeline.lora_scales()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fused_adapters_go_without_leaving_their_rounding(dtype):
+    pipeline = tiny_pipeline()
+    pipeline.transformer.to(dtype)
+    before = {name: tensor.clone() for name, tensor in pipeline.transformer.state_dict().items()}
+    pipeline.load_lora_weights(peft_file(factors(seed=1)), "first", scale=0.5)
+    pipeline.load_lora_weights(peft_file(factors(seed=2)), "second")
+    for _ in range(2):
+        pipeline.fuse_lora()
+        pipeline.unfuse_lora()
+    pipeline.fuse_lora()
+    fused = dict(pipeline.transformer.named_parameters())
+    assert any(not torch.equal(fused[f"{name}.base_layer.weight"], before[f"{name}.weight"]) for name in factors())
+    pipeline.unload_lora_weights()
+    after = pipeline.transformer.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in after.items())
+
+
 def test_adapters_stack_and_are_weighed_one_by_one(pipeline):
     before = latents(pipeline)
     first, second = factors(seed=1), factors(rank=3, seed=2)

@@ -278,6 +278,7 @@ def test_a_size_is_a_size():
         assert count <= parse_bytes(enough(count)) < count + max(10**6, count > 10**8 and 10**8)
     assert limited(Peaks(5, 6), "cuda", 3) == Peaks(3, 6)
     assert limited(Peaks(0, 6), "cpu", 3) == Peaks(0, 3)
+    assert limited(Peaks(5, 6), "cuda", 99) == limited(Peaks(5, 6), "cpu", 99) == Peaks(5, 6)
     for text in ("", "8", "-1GB", "0GB", "much", "8 apples"):
         with pytest.raises(VivaceError, match="neither auto nor a size"):
             parse_memory(text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vivace.errors import VivaceError
+from vivace.errors import Stopped, VivaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,9 +99,8 @@ def nava(
                 progress=shown(),
             )
     except KeyboardInterrupt:
-        what = "What is written is" if to_official else "Finished shards are"
-        print(f"Stopped. {what} kept beside the output; the same command goes on from there.", file=sys.stderr)
-        raise typer.Exit(130) from None
+        what = "what is written is" if to_official else "finished shards are"
+        raise Stopped(f"Stopped; {what} kept beside the output, and the same command goes on from there.") from None
     report(done, time.monotonic() - began, as_json)
 
 

@@ -79,8 +79,11 @@ class GivenLora:
         elif isinstance(value, str):
             path, colon, number = value.rpartition(":")
             # A file may have a colon in its name; what is there goes before what it might mean.
-            if colon and _SCALE.fullmatch(number) and not Path(value).exists():
-                value, scale = path, float(number)
+            if colon and not Path(value).exists():
+                if _SCALE.fullmatch(number):
+                    value, scale = path, float(number)
+                elif Path(path).exists():
+                    raise VivaceError(f"lora scale {number!r} of {path!r} is no number; give one such as 0.8.")
         number_given = isinstance(scale, (int, float)) and not isinstance(scale, bool)
         if not number_given or not -MAX_SCALE <= scale <= MAX_SCALE:
             raise VivaceError(f"lora scale {scale!r} is out of range; give a number from -100 to 100, such as 0.8.")

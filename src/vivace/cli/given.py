@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from vivace.conditioning.voices import Recording
 
 
-def all_given(request: Request, model: Callable[[], Path]) -> dict[str, Any]:
+def all_given(request: Request, model: Callable[[], Path]) -> tuple[dict[str, Any], list[str]]:
     """What is in a request's files, with voices as the user's own speaker encoder hears them, if there is one.
+
+    Returns what `read_given` does, and what is to be said of the recordings.
 
     Args:
         model: gives the folder of the request's model, where that matters.
@@ -28,9 +30,10 @@ def all_given(request: Request, model: Callable[[], Path]) -> dict[str, Any]:
     if request.references:
         _check_references(model(), request.model)
     given = read_given(request)
+    notes = [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
     if request.speaker_encoder is not None:
         given["voices"] = _hear(request.speaker_encoder, given["voices"], model())
-    return given
+    return given, notes
 
 
 def read_given(request: Request) -> dict[str, Any]:
@@ -86,16 +89,24 @@ def _hear(encoder: GivenFile, voices: Sequence[Recording | Tensor | None], model
     """The voices as vectors that the user's own speaker encoder makes of them.
 
     Raises:
-        VivaceError: an encoder that cannot be used, or a model that comes with its own.
+        VivaceError: an encoder that cannot be used, one of other vectors than the model's, or a model that comes with
+            its own.
     """
     from vivace.conditioning.speaker_onnx import OnnxSpeakerEncoder
     from vivace.conditioning.voices import Recording, speaker_vectors
+    from vivace.conversion.parts import read_json
     from vivace.pipelines.folder import read_index
 
     # A transformer knows no other vectors than those that it was trained with.
     if (read_index(model).get("speaker_encoder") or [None])[0]:
         raise VivaceError(f"Model {str(model)!r} has a speaker encoder of its own; leave --speaker-encoder out.")
-    found = OnnxSpeakerEncoder(encoder.check("speaker_encoder"))
+    path = encoder.check("speaker_encoder")
+    found = OnnxSpeakerEncoder(path)
+    known = read_json(model / "transformer" / "config.json").get("speaker_dim")
+    if known and known != found.dim:
+        raise VivaceError(
+            f"Speaker encoder {str(path)!r} gives {found.dim} values and this model needs {known}; name another."
+        )
     return [
         speaker_vectors(found, [voice], found.dim)[0] if isinstance(voice, Recording) else voice for voice in voices
     ]

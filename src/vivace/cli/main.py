@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vivace import __version__
-from vivace.errors import VivaceError
+from vivace.errors import Stopped, VivaceError
 
 if TYPE_CHECKING:
     import typer
@@ -105,6 +105,8 @@ def _run(words: list[str], interrupts: list[int]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result = build()(words, prog_name="vivace", standalone_mode=False)
+    except Stopped as stopped:
+        return _stopped(str(stopped))
     except Exception as error:
         return _stopped() if interrupts else _failed(error)
     if result == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code, without a word.
@@ -158,8 +160,8 @@ def _failed(error: Exception) -> int:
     return _complain(f"{' '.join(format_message().split()).rstrip('.')}; see {command} --help.")
 
 
-def _stopped() -> int:
-    print("Stopped; no unfinished file is left.", file=sys.stderr)
+def _stopped(sentence: str = "Stopped; no unfinished file is left.") -> int:
+    print(sentence, file=sys.stderr)
     return INTERRUPTED
 
 

@@ -217,7 +217,7 @@ def make_clip(
     request = request if request.seed is not None else replace(request, seed=secrets.randbelow(2**32))
     wanted = output or folder / f"{slug(request.prompt)}-{request.seed}{request.suffix}"
     check_output(wanted, request)
-    given = all_given(request, lambda: models.folder(request))
+    given, voice_notes = all_given(request, lambda: models.folder(request))
     rewriting = rewriting or models.rewrite(request, given)
     read = request if rewriting is None else replace(request, prompt=rewriting.prompt)
     pipeline, model_hash, load_notes = models.load_for(read, given)
@@ -231,8 +231,7 @@ def make_clip(
     write_clip(path, clip, as_metadata(record))
     write_record(path, record)
     sheet = _write_sheet(path, clip, request.prompt) if contact_sheet else None
-    notes = [*(rewriting.notes() if rewriting else ()), *plan.arranged.notes, *load_notes]
-    notes += [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
+    notes = [*(rewriting.notes() if rewriting else ()), *plan.arranged.notes, *load_notes, *voice_notes]
     notes += pipeline.abilities.notes(read.prompt, plan.width, plan.height, float(out.timeline.seconds), plan.video)
     if path != wanted:
         notes.append(f"{wanted} holds another clip, so this one is {path.name}.")

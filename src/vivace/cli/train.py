@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vivace.errors import VivaceError
+from vivace.errors import Stopped, VivaceError
 
 
 def train(
@@ -44,8 +44,7 @@ def train(
     try:
         figures = run_recipe(settings, folder)
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted; what is done is kept. The same command goes on from there ({folder}).", err=True)
-        raise
+        raise Stopped(f"Stopped; what is done is kept, and the same command goes on from there ({folder}).") from None
     typer.echo(" ".join(f"{name} {value:.4g}" for name, value in figures.items()), err=True)
     if as_json:
         typer.echo(json.dumps({"run": str(folder), "unit": settings.unit, "figures": figures}))

@@ -32,8 +32,9 @@ def load_model_folder(
         loaded = processor.from_pretrained(path, local_files_only=True)
         network = model.from_pretrained(path, local_files_only=True, use_safetensors=True, **options).eval()
     except Exception as error:  # Loading fails in as many ways as there are models; to a user all mean the same.
-        reason = (str(error).strip().split("\n") or [""])[0][:200]
-        raise VivaceError(f"Folder {str(folder)!r} holds no {kind} that loads ({reason}); name {remedy}.") from None
+        said = str(error).strip().split("\n")[0][:200]
+        reason = f" ({said})" if said and not said.endswith(":") else ""
+        raise VivaceError(f"Folder {str(folder)!r} holds no {kind} that loads{reason}; name {remedy}.") from None
     return loaded, network
 
 

@@ -45,11 +45,12 @@ LTX = {name: origin.names for name, origin in ORIGINS.items() if origin.reposito
 
 
 def licences_of(places: Mapping[str, Path]) -> dict[str, str]:
-    """The licence of each part: what is known, and the first line of a licence file beside or above its files."""
+    """The licence of each part: what is known of the public one, and the first line of a licence file with it."""
     found = {}
     for name, place in places.items():
         stated = _stated(place)
-        known = ORIGINS[name].licence
+        origin = ORIGINS[name]
+        known = f"{origin.licence}, if it is that of {origin.repository}"
         found[name] = f"{known} (with it: {stated})" if stated else known
     return found
 

@@ -183,12 +183,12 @@ class AlivePipeline(ClipPipeline):
             VivaceError: an unknown preset or guide, or a guide that has nothing to act on.
         """
         chosen = preset if isinstance(preset, MutualPreset) else self.abilities.preset_named(preset)
-        for name in guides:
+        for name, scale in guides.items():
             missing = {
                 "mutual": modalities != "both" and "the clip has one side",
                 "references": not referenced and "no references were given",
             }.get(name.partition(".")[0])
-            if missing:
+            if missing and scale != 1:  # which asks for what is so without it
                 raise VivaceError(f"Guide {name!r} has nothing to act on, because {missing}; leave it out.")
         return chosen.with_guides(guides)
 

@@ -285,10 +285,12 @@ def _free_host() -> int:
 
 
 def limited(here: Peaks, device: str, size: int | None) -> Peaks:
-    """With a limit of the user's on the memory that counts, the GPU's or else the host's."""
+    """With a limit of the user's on the memory that counts, the GPU's or else the host's; no more than there is."""
     if size is None:
         return here
-    return replace(here, host=size) if device == "cpu" else replace(here, device=size)
+    if device == "cpu":
+        return replace(here, host=min(size, here.host))
+    return replace(here, device=min(size, here.device))
 
 
 def gigabytes(count: int) -> str:

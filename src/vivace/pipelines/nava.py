@@ -143,7 +143,7 @@ class NavaPipeline(ClipPipeline):
         )
         spoken = self._voices(prompts, voices)
         heard = any(voice is not None for row in spoken for voice in row)
-        if "timbre" in (guides or {}) and not heard:
+        if (guides or {}).get("timbre") and not heard:  # 0 asks for what is so without a voice
             able = self.transformer.config.speaker_dim
             why = "no voice was given" if able else f"{self.abilities.name} has no voices"
             raise VivaceError(f"Guide 'timbre' has nothing to act on, because {why}; leave it out.")

@@ -102,7 +102,7 @@ def check_weights(parts: Mapping[str, Part], memory: int | Strategy | None) -> N
     here = memory_here(device)
     limit = limited(here, device, memory if isinstance(memory, int) else None)
     weights = weight_bytes(parts, compute_dtype(parts, device).itemsize)
-    if weights + LIBRARIES > max(limit.host, here.host):
+    if weights + LIBRARIES > here.host:
         raise VivaceError(
             f"This model needs {gigabytes(weights)} of host memory for its weights and {gigabytes(LIBRARIES)} for "
             f"libraries, and {gigabytes(limit.host)} may be used; use a smaller model or another machine."
