@@ -87,7 +87,10 @@ def test_a_command_that_can_be_gone_on_with_says_so_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vivace.conversion.nava.restore_nava", lambda *a, **k: signal.raise_signal(signal.SIGINT))
-    assert main(["convert", "nava", str(tmp_path), str(tmp_path / "back.safetensors"), "--to-official"]) == 130
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "the same command goes on" in said
+    for begun, expected in ((False, "no unfinished file"), (True, "the same command goes on")):
+        if begun:
+            (tmp_path / ".back.safetensors.converting").touch()
+        assert main(["convert", "nava", str(tmp_path), str(tmp_path / "back.safetensors"), "--to-official"]) == 130
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert expected in said

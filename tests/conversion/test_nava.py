@@ -120,6 +120,22 @@ def test_an_interrupted_way_back_goes_on(
     assert {path.name for path in tmp_path.iterdir()} == {"nava", output.name}
 
 
+def test_an_interruption_before_anything_is_sound_leaves_nothing(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done > 5000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_nava(release.weights, release.parts, tmp_path / "nava", config=release.config, progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    convert(release, tmp_path / "nava")
+    with pytest.raises(KeyboardInterrupt):
+        restore_nava(tmp_path / "nava", tmp_path / "back.safetensors", progress=interrupt)
+    assert {path.name for path in tmp_path.iterdir()} == {"nava"}
+
+
 def test_what_is_refused_on_the_way_back_leaves_nothing(release: Release, tmp_path: Path) -> None:
     convert(release, tmp_path / "nava")
     stored = tmp_path / "nava/transformer/diffusion_pytorch_model.safetensors"
@@ -366,7 +382,17 @@ def test_a_file_of_another_model_is_told_so(release: Release, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "content", ['{"dim": -4}', '{"num_heads": 0}', '{"dim": "wide"}', '{"window_size": 3}', '{"colour": 1}', "[]", "{"]
+    "content",
+    [
+        '{"dim": -4}',
+        '{"dim": "wide"}',
+        '{"num_heads": 0}',
+        '{"num_heads": "2"}',
+        '{"window_size": 3}',
+        '{"colour": 1}',
+        "[]",
+        "{",
+    ],
 )
 def test_a_bad_description_is_named(
     release: Release, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]

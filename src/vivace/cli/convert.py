@@ -99,6 +99,8 @@ def nava(
                 progress=shown(),
             )
     except KeyboardInterrupt:
+        if not output.with_name(f".{output.name}.converting").exists():
+            raise  # too early for anything to go on from
         what = "what is written is" if to_official else "finished shards are"
         raise Stopped(f"Stopped; {what} kept beside the output, and the same command goes on from there.") from None
     report(done, time.monotonic() - began, as_json)

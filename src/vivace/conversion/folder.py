@@ -140,6 +140,9 @@ class GrowingFolder:
         except VivaceError:
             shutil.rmtree(self.place, ignore_errors=True)
             raise
+        except KeyboardInterrupt:
+            self._cut()
+            raise
         except OSError as error:
             raise VivaceError(self._given_up(error.strerror or str(error))) from None
 
@@ -148,12 +151,16 @@ class GrowingFolder:
         with (self.place / path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == self.files[path].sha256
 
-    def _given_up(self, reason: str) -> str:
-        """Remove what is half-written, which would hold the very space that is missing; the sentence for the user."""
+    def _cut(self) -> None:
+        """Remove what is half-written, of which nothing can be gone on from."""
         if not self.files:
             shutil.rmtree(self.place, ignore_errors=True)
         for leftover in self.place.rglob("*.part"):
             leftover.unlink()
+
+    def _given_up(self, reason: str) -> str:
+        """Remove what is half-written, which would hold the very space that is missing; the sentence for the user."""
+        self._cut()
         kept = f", which goes on after {list(self.files)[-1]!r}" if self.files else ""
         return (
             f"Output {str(self.output)!r} cannot be written ({reason}); make room or choose another disk, then repeat "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,15 @@ class Growth:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
         temporary.replace(self.record)
 
+    def cut(self) -> int:
+        """Give back what is not recorded, of which nothing can be gone on from; returns the bytes that stay."""
+        length = self.length()
+        if length:
+            os.truncate(self.place, length)
+        else:
+            self.remove()
+        return length
+
     def remove(self) -> None:
         """The unfinished file and its record."""
         for path in (self.place, self.record, self.record.with_suffix(".part")):
@@ -76,7 +86,7 @@ def growing(output: Path, request: Mapping[str, Any]) -> Iterator[Growth]:
     """Rename the growing file to `output` when the block ends well; an interruption leaves it to be gone on from.
 
     Raises:
-        VivaceError: the block's own, and then nothing is left; a disk that is full or fails, and then what is written.
+        VivaceError: the block's own, and then nothing is left; a disk that is full or fails, and then what is recorded.
     """
     growth = Growth(output, request)
     try:
@@ -86,8 +96,11 @@ def growing(output: Path, request: Mapping[str, Any]) -> Iterator[Growth]:
     except VivaceError:
         growth.remove()
         raise
+    except KeyboardInterrupt:
+        growth.cut()
+        raise
     except OSError as error:
-        kept = ", which goes on from what is written" if growth.length() else ""
+        kept = ", which goes on from what is written" if growth.cut() else ""
         raise VivaceError(
             f"Output {str(output)!r} cannot be written ({error.strerror or error}); make room or choose another disk, "
             f"then repeat the command{kept}."

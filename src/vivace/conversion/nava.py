@@ -11,7 +11,7 @@ from diffusers import UniPCMultistepScheduler
 from diffusers import __version__ as diffusers_version
 
 from vivace.conversion.folder import GrowingFolder, check_disk, shards_of
-from vivace.conversion.growing_file import growing
+from vivace.conversion.growing_file import Growth, growing
 from vivace.conversion.origins import licences_of
 from vivace.conversion.parts import (
     DTYPES,
@@ -229,7 +229,7 @@ def restore_nava(
     tensors = Tensors(source, names, dtypes)
     total = sum(tensors.size(name) for name in names)
     request = {"dtype": dtype, "sources": _stated(source.files)}
+    check_disk(output, total - Growth(output, request).length())
     with growing(output, request) as growth:
-        check_disk(output, total - growth.length())
         written = write_safetensors(growth.place, tensors, list(names), _counted(progress, total), growth)
     return Converted(output, {output.name: written}, _parameters(tensors))

@@ -240,13 +240,10 @@ def on_meta(path: Path, make: Callable[[], Any]) -> Any:
             return make()
     except VivaceError as error:  # says what to do about it
         raise VivaceError(f"The configuration in {str(path)!r} makes no model: {error}") from None
-    except TypeError:  # Python's words for it name operators, not entries
-        raise VivaceError(
-            f"The configuration in {str(path)!r} makes no model: an entry is unknown or of another kind than it should "
-            "be, such as a number in quotes; correct or download it again."
-        ) from None
-    except (ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError) as error:
         reason = str(error).strip().split("\n")[0][:200]
+        if "unsupported operand" in reason or "not supported between" in reason:  # names operators, not entries
+            reason = "an entry is of another kind than it should be, such as a number in quotes"
         raise VivaceError(f"The configuration in {str(path)!r} makes no model ({reason}); download it again.") from None
 
 
