@@ -203,7 +203,7 @@ class LoraLoading:
         """Add the acting adapters to the weights: no cost per step, and no change of weight until `unfuse_lora`.
 
         The weights without them are kept in host memory, as much again as the layers that have adapters: taking away
-        what was added would leave its rounding behind, in bfloat16 a fifth of all values changed.
+        what was added would leave its rounding behind, in bfloat16 a fifth or more of all values changed.
         """
         if any(self.lora_scales().values()) and self._unfused is None:
             own = {name: weight.detach().to("cpu", copy=True) for name, weight in self._adapted().items()}
