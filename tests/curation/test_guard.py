@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing.forkserver
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
 from fractions import Fraction
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.curation.quick import Length
 
 from vivace.curation.chain import Job, Step
 from vivace.curation.clip import Clip, Rejected
@@ -128,3 +132,33 @@ def test_reading_gives_signs_of_life_as_it_gets_on(film: Clip) -> None:
     counted: list[int] = []
     scan(film.path, lambda: counted.append(1))
     assert len(counted) > PICTURES
+
+
+def test_how_a_child_ended_is_known_while_another_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exit code can be read once only, and whoever starts a child reads those of all that have ended."""
+    ended, reading = threading.Event(), threading.Event()
+    read, ending = multiprocessing.forkserver.read_signed, Guard._ending
+
+    def slowly(fd: int) -> object:
+        if ended.is_set():
+            reading.set()
+        time.sleep(0.3)
+        return read(fd)
+
+    def meanwhile(guard: Guard) -> str:
+        ended.set()
+        reading.wait(10)
+        return ending(guard)
+
+    monkeypatch.setattr(multiprocessing.forkserver, "read_signed", slowly)
+    monkeypatch.setattr(Guard, "_ending", meanwhile)
+    jobs = []
+    for text in ("crash", "well"):
+        (path := tmp_path / text).write_text(text)
+        jobs.append(Job(Clip.of_file(path), ("length",)))
+    with closing(Guard([Length()], LIMIT)) as first, closing(Guard([Length()], LIMIT)) as second:
+        with ThreadPoolExecutor() as pool:
+            crashing = pool.submit(first.run, jobs[0])
+            assert ended.wait(60)
+            assert second.run(jobs[1])[-1].error is None
+        assert crashing.result()[-1].error == "the process crashed (SIGSEGV)"

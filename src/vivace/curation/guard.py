@@ -13,9 +13,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +36,11 @@ _CRASHES = {
     signal.SIGKILL: "was killed",
     signal.SIGBUS: "crashed",
 }
+
+
+# Whoever starts a child has the library ask after all others too, and an exit code can be read once only: two threads
+# that read one child's at the same time would take it from each other.
+_CHILDREN = threading.Lock()
 
 
 class Limits(BaseModel):
@@ -89,23 +95,25 @@ class Guard:
         return steps
 
     def _started(self) -> Connection:
-        if self._pipe is not None and self._child.is_alive():
-            return self._pipe
+        with _CHILDREN:
+            if self._pipe is not None and self._child.is_alive():
+                return self._pipe
         self._stop()
         context = _context()
         self._pipe, theirs = context.Pipe()
-        # Its own numerical libraries must not start threads for every core: the workers fill the cores already.
-        kept = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = "1"
-        try:
-            child = context.Process(target=_serve, args=(theirs, self.stages, self.limits), daemon=True)
-            child.start()
-            self._child = child
-        finally:
-            if kept is None:
-                del os.environ["OMP_NUM_THREADS"]
-            else:
-                os.environ["OMP_NUM_THREADS"] = kept
+        with _CHILDREN:
+            # Its own numerical libraries must not start threads for every core: the workers fill the cores already.
+            kept = os.environ.get("OMP_NUM_THREADS")
+            os.environ["OMP_NUM_THREADS"] = "1"
+            try:
+                child = context.Process(target=_serve, args=(theirs, self.stages, self.limits), daemon=True)
+                child.start()
+                self._child = child
+            finally:
+                if kept is None:
+                    del os.environ["OMP_NUM_THREADS"]
+                else:
+                    os.environ["OMP_NUM_THREADS"] = kept
         theirs.close()
         if self._pipe.poll(START_SECONDS):
             with contextlib.suppress(EOFError, OSError):
@@ -114,8 +122,9 @@ class Guard:
 
     def _ending(self) -> str:
         """How the child ended, in words."""
-        self._child.join(5)
-        code = self._child.exitcode
+        wait([self._child.sentinel], 5)
+        with _CHILDREN:
+            code = self._child.exitcode
         self._stop()
         if code is not None and code < 0:
             if -code == signal.SIGALRM:
@@ -127,8 +136,10 @@ class Guard:
     def _stop(self) -> None:
         if self._child is not None:
             self._child.kill()
-            self._child.join()
-            self._child.close()
+            wait([self._child.sentinel])
+            with _CHILDREN:
+                self._child.join()
+                self._child.close()
         if self._pipe is not None:
             self._pipe.close()
         self._child = self._pipe = None
