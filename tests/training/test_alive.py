@@ -70,6 +70,33 @@ def test_a_recipe_has_alive_s_dropout_and_trains_something(latents: Path) -> Non
         AliveRecipe.model_validate(data | frozen)
 
 
+@pytest.mark.parametrize(
+    ("task", "dropout", "rates", "trains"),
+    [
+        ({}, 0.3, {"audio": 1.0}, True),
+        ({}, 0.0, {"exchange": 1.0}, True),
+        ({}, 0.3, {"exchange": 1.0}, False),
+        ({"audio": "given"}, 0.0, {"audio": 1.0}, True),
+        ({"audio": "given"}, 0.3, {"audio": 1.0}, False),
+        ({"audio": "absent"}, 0.0, {"audio": 1.0, "exchange": 1.0}, False),
+    ],
+)
+def test_a_recipe_of_which_a_step_could_train_nothing_is_refused(
+    latents: Path, tmp_path: Path, task: dict[str, str], dropout: float, rates: dict[str, float], trains: bool
+) -> None:
+    data = alive_recipe(latents, tasks=[{"name": "it", "probability": 1.0, **task}]).model_dump(mode="json")
+    data["train_text_encoder"] = False
+    data["optimizer"]["rates"] = dict.fromkeys(PARTS, 0.0) | rates
+    data["stages"][0]["dropout"]["exchange"] = dropout
+    if trains:
+        objective = AliveObjective(AliveRecipe.model_validate(data), tmp_path)
+        for step in range(3):
+            objective.loss(step)["loss"].backward()
+    else:
+        with pytest.raises(ValidationError, match=r"task 'it' of stage '.*' trains nothing"):
+            AliveRecipe.model_validate(data)
+
+
 def test_samples_are_guided_as_alive_is_and_leave_training_as_it_was(
     latents: Path, codecs: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -189,6 +189,9 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one_and_is_exported(pairs: Path,
         assert torch.equal(value, averaged[name].to(torch.bfloat16).float())
     assert list(pipeline.transformer.config.window) == [2, 1, 1]
     assert pipeline.transformer.config.trained_with == load_base(base).hashes
+    for folder, weights in (("whole", averaged), ("refiner", pipeline.transformer.state_dict())):
+        later = RefinerObjective(refiner_recipe(pairs, base, start_from=str(tmp_path / folder)), tmp_path).transformer
+        assert all(torch.equal(value, weights[name]) for name, value in later.state_dict().items())
     (tmp_path / "whole" / "recipe.json").write_text("{}")
     with pytest.raises(VivaceError, match="not a run of the unit alive-refiner"):
         run_refiner_export(made, tmp_path)
@@ -202,6 +205,7 @@ def test_what_does_not_go_together_is_refused(
         ({"sources": [{"folder": str(latents), "batch": 2}]}, "has no low side|other codecs|have no low side"),
         ({"transformer": {"dim": 48}}, "no weights"),
         ({"transformer": {"audio_heads": 1}}, "'audio_heads' is no part"),
+        ({"start_from": str(tmp_path)}, "start_from .* does not fit"),
     ):
         with pytest.raises(VivaceError, match=complaint):
             RefinerObjective(refiner_recipe(pairs, base, **changes), tmp_path)

@@ -81,6 +81,17 @@ class AliveRecipe(JointRecipe):
         rates = self.optimizer.rates
         if not self.train_text_encoder and not any(getattr(rates, part) for part in PARTS):
             raise ValueError("every part is frozen, so that nothing is trained; give one of optimizer.rates above 0")
+        stages = () if self.train_text_encoder else self.stages
+        for stage in stages:
+            for task in stage.tasks:
+                unread = stage.dropout.exchange > 0 or "absent" in (task.video, task.audio)
+                learning = [s for s in ("video", "audio") if getattr(task, s) not in ("given", "absent")]
+                if unread and not any(getattr(rates, side) for side in learning):
+                    raise ValueError(
+                        f"task {task.name!r} of stage {stage.name!r} trains nothing where no side reads the other, for "
+                        f"optimizer.rates of {' and '.join(learning)} are 0; raise one, or set dropout.exchange to 0 "
+                        "and take out tasks with one side absent"
+                    )
         return self
 
 

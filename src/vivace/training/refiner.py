@@ -36,6 +36,7 @@ from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
 from vivace.training.tasks import Stream, dropped_speech, dropped_texts, exchanges, stream
 from vivace.training.validate import LEVELS, SEED
+from vivace.training.warm_start import start_from
 
 
 class RefinerDropout(BaseModel):
@@ -66,6 +67,9 @@ class RefinerRecipe(BaseModel):
     unit: Literal["alive-refiner"]
     seed: int = Field(default=0, ge=0)
     base: Path = Field(description="folder of the Alive model; the refiner begins with its video tower")
+    start_from: Path | None = Field(
+        default=None, description="folder of a refiner, or run of this unit, whose weights are taken on instead"
+    )
     transformer: dict[str, Any] = Field(
         default_factory=dict, description="what differs from the base in the configuration of AliveRefinerTransformer"
     )
@@ -140,7 +144,8 @@ class RefinerObjective:
     """Flow matching from degraded small pictures to large ones; a step is a function of the weights and its number.
 
     Raises:
-        VivaceError: no base model, latents that are missing, of other codecs than the base's, or without a low side.
+        VivaceError: no base model, latents that are missing, of other codecs than the base's, or without a low side; a
+            `start_from` that does not fit.
     """
 
     def __init__(self, recipe: RefinerRecipe, run: Path) -> None:
@@ -160,6 +165,8 @@ class RefinerObjective:
         self.transformer = AliveRefinerTransformer.of(
             self.base.transformer, **{**recipe.transformer, "trained_with": self.base.hashes}
         )
+        if recipe.start_from is not None:
+            start_from(recipe.start_from, "transformer", self.transformer)
         self.prepared = Prefetch(self.prepare, recipe.loop.steps * recipe.loop.accumulate)
 
     def modules(self) -> dict[str, nn.Module]:
