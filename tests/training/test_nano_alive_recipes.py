@@ -130,12 +130,12 @@ def test_what_follows_runs_too_and_a_refiner_fits_the_model_with_and_without_ref
     assert large.audio is small_clip.audio
     shown = ShardReader(chain / "runs" / "nano-alive-references" / "latents-cross", "latents")
     assert all("references" in shown.get(number) for number in range(len(shown.ids)))
-    for name in ("1-balanced", "2-watching", "3-export"):
+    for name in ("1-balanced", "2-export"):
         run(name, chain, latents, codecs, of="nano-alive-balanced")
     folder = chain / "src" / "vivace" / "nano" / "nano-alive-refiner"
     with pytest.raises(VivaceError, match="trained with another audio_tower"):  # so that a refiner has to follow
         AliveRefinerPipeline.from_pretrained(folder)
-    for name in ("4-refiner", "5-export-refiner"):
+    for name in ("3-refiner", "4-export-refiner"):
         run(name, chain, latents, codecs, of="nano-alive-balanced")
     assert AliveRefinerPipeline.from_pretrained(folder).base.abilities.most_references == 2
 
@@ -144,7 +144,7 @@ def test_latents_that_are_mixed_are_made_with_the_same_codecs() -> None:
     recipes = [load_recipe(path) for path in sorted(RECIPES.glob("nano-*/*.toml"))]
     made = {x.output: (x.vae, x.audio_vae, x.speaker_encoder) for x in recipes if isinstance(x, EncodeRecipe)}
     trained = [x for x in recipes if isinstance(x, AliveRecipe)]
-    assert len(trained) == len(RUNS) + 5
+    assert len(trained) == len(RUNS) + 4
     for recipe in trained:
         folders = {source.folder for stage in recipe.stages for source in stage.sources}
         # A folder with voices and one without are not mixed either.

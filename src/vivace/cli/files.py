@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
+from vivace.sampling.settings_checks import is_number
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SCALE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
@@ -84,8 +85,7 @@ class GivenLora:
                     value, scale = path, float(number)
                 elif Path(path).exists():
                     raise VivaceError(f"lora scale {number!r} of {path!r} is no number; give one such as 0.8.")
-        number_given = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-        if not number_given or not -MAX_SCALE <= scale <= MAX_SCALE:
+        if not is_number(scale) or not -MAX_SCALE <= scale <= MAX_SCALE:
             raise VivaceError(f"lora scale {scale!r} is out of range; give a number from -100 to 100, such as 0.8.")
         return cls(GivenFile.named("lora", value), float(scale))
 

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from vivace.errors import VivaceError
 from vivace.sampling.mutual_presets import MutualPreset
 from vivace.sampling.presets import MENDED, OFFICIAL, Frozen, Preset, Steps
+from vivace.sampling.settings_checks import is_number
 from vivace.timeline import MAX_SECONDS
 
 TaskName = Literal["t2av", "t2v", "t2a", "ti2av", "a2v", "v2a", "extend"]
@@ -148,8 +149,7 @@ class Abilities(PresetHolder[P], Generic[P]):
         Raises:
             VivaceError: not a finite positive number, or longer than the model's longest clip.
         """
-        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
-        if not number or not 0 < seconds <= self.longest_seconds:
+        if not is_number(seconds) or not 0 < seconds <= self.longest_seconds:
             raise VivaceError(
                 f"seconds {seconds!r} is not possible with {self.name}; "
                 f"give a length above 0 and up to {self.longest_seconds:g}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from vivace.errors import VivaceError
 from vivace.pair import Modality
 from vivace.pipelines.lora_names import Factors, Shape, read_factors
+from vivace.sampling.settings_checks import is_number
 
 Side = Literal["video", "audio", "shared"]
 MAX_SCALE = 100.0
@@ -86,8 +86,7 @@ def check_scale(scale: Any) -> float:
     Raises:
         VivaceError: not a finite number from -100 to 100.
     """
-    number = isinstance(scale, (int, float)) and not isinstance(scale, bool) and math.isfinite(scale)
-    if not number or abs(scale) > MAX_SCALE:
+    if not is_number(scale) or not -MAX_SCALE <= scale <= MAX_SCALE:
         raise VivaceError(f"LoRA scale {scale!r} is out of range; give a number from -100 to 100, such as 0.8.")
     return float(scale)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -16,6 +15,7 @@ from vivace.conditioning.given import Known, at_rate, fit_pictures, to_stereo
 from vivace.errors import VivaceError
 from vivace.media import Clip
 from vivace.pipelines.capabilities import Abilities, TaskName
+from vivace.sampling.settings_checks import is_number
 from vivace.timeline import Timeline, as_rate
 
 Modalities = Literal["both", "video", "audio"]
@@ -347,8 +347,7 @@ def check_added(can: Abilities[Any], seconds: float) -> float:
     Raises:
         VivaceError: not a finite number above 0, or more than `MOST_ADDED`.
     """
-    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
-    if not number or not 0 < seconds <= MOST_ADDED:
+    if not is_number(seconds) or not 0 < seconds <= MOST_ADDED:
         raise VivaceError(
             f"seconds {seconds!r} is not possible with {can.name}; "
             f"give how much is to be added, above 0 and up to {MOST_ADDED:g}."

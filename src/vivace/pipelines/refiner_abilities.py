@@ -12,6 +12,7 @@ from vivace.pipelines.capabilities import PresetHolder
 from vivace.sampling.degradation import DEGRADATION
 from vivace.sampling.mutual_presets import MutualPreset
 from vivace.sampling.presets import Scale
+from vivace.sampling.settings_checks import is_number
 from vivace.timeline import MAX_SECONDS, as_rate
 
 # How far a size that is asked for may depart from the clip's shape: to the next even number, not to another picture.
@@ -89,8 +90,7 @@ class RefinerCapabilities(PresetHolder[MutualPreset]):
         low, high = self.smallest_scale, self.largest_scale
         if width is None or height is None:
             factor = self.scale if scale is None else scale
-            number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
-            if not number or not low <= factor <= high:
+            if not is_number(factor) or not low <= factor <= high:
                 raise VivaceError(f"scale {factor!r} is not possible with {self.name}; give {low:g} to {high:g}.")
             sides = (2 * round(source[0] * factor / 2), 2 * round(source[1] * factor / 2))
         else:

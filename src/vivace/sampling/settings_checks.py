@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from vivace.errors import VivaceError
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a real number; True and False, which Python counts among them, are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
