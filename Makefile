@@ -40,4 +40,4 @@ demo: demo/clip.mp4
 	@echo "Your own:   $(BIN)/vivace generate \"someone taps a blue drum three times\" --seed 1"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

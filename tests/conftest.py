@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from tests.tiny import tiny_pipeline
 
 from vivace.pipelines.nava import NavaPipeline
+
+# Ray's workers give way to whatever else runs, so that on a busy machine a test of theirs would stand still.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture(scope="session")
