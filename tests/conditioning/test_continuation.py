@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from vivace.conditioning.continuation import cut_tail, levelled, prepend
 from vivace.errors import VivaceError
@@ -72,3 +73,24 @@ def test_what_follows_has_no_step_in_brightness_and_keeps_its_detail() -> None:
     np.testing.assert_allclose(fine[0], fine[1], atol=1.5)
     np.testing.assert_array_equal(levelled(shown, made[:8], Fraction(24)), made[:8])
     np.testing.assert_array_equal(levelled(shown[:0], made, Fraction(24)), made)
+
+
+def test_detail_goes_on_where_nothing_moves_and_leaves_no_ghost_where_something_does() -> None:
+    """A codec that softens a still pattern on the left, and on the right a stripe that moves on after what is given."""
+    sharp = np.full((16, 64, 64, 3), 120, np.uint8)
+    sharp[:, ::2, :32] = 160
+    for number, frame in enumerate(sharp):
+        left = 40 if number < 8 else 48
+        frame[:, left : left + 4] = 250
+    made = gaussian_filter(sharp.astype(np.float32), (0, 1.5, 1.5, 0)).astype(np.uint8)
+    out = levelled(sharp[:8], made, Fraction(24)).astype(np.float32)
+    steps = [np.abs(after - before).mean() for after, before in ((out[8], sharp[7]), (made[8].astype(float), sharp[7]))]
+    still = [np.abs((frames[8] - sharp[7])[:, 4:28]).mean() for frames in (out, made.astype(np.float32))]
+    assert still[0] < 1 < 5 < still[1]
+    assert steps[0] < steps[1]
+    # Where the stripe was, and where it is now, stands what was made.
+    np.testing.assert_allclose(out[8, 16:48, 36:56], made[8, 16:48, 36:56], atol=6)
+    inside = slice(4, 28)
+    errors = [np.abs(frame - sharp[0])[:, inside].mean() for frame in out[8:14]]
+    assert np.all(np.diff(errors) > 0)  # and the pattern softens step by step, to what the codec makes of it
+    np.testing.assert_array_equal(out[14:], made[14:])

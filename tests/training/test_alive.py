@@ -56,7 +56,7 @@ def test_the_recipes_of_nano_alive_train_the_nano_configuration_and_can_be_expor
 
 
 def test_the_shipped_model_says_what_its_recipe_says() -> None:
-    recipe = load_recipe(RECIPES[0].parents[1] / "nano-alive-references" / "4-export.toml")
+    recipe = load_recipe(RECIPES[0].parents[1] / "nano-alive-balanced" / "2-export.toml")
     assert isinstance(recipe, ExportRecipe)
     index = json.loads((shipped_models()["nano-alive"] / "model_index.json").read_text())
     assert index["capabilities"] == recipe.capabilities

@@ -21,6 +21,8 @@ from vivace.timeline import Timeline
 
 LEVELLING_SECONDS = Fraction(1, 4)
 _COARSE = 1 / 16  # of the shorter side: the width of the blur that leaves what is coarse
+_NEAR = 1.5  # pixels around one that moves
+_MOVED = 8.0  # of 255: the change by which a place has certainly moved
 
 
 def cut_tail(clip: Clip, like: Timeline, context: float) -> tuple[Known, Known, Timeline]:
@@ -61,10 +63,11 @@ def cut_tail(clip: Clip, like: Timeline, context: float) -> tuple[Known, Known, 
 
 
 def levelled(shown: np.ndarray, made: np.ndarray, fps: Fraction) -> np.ndarray:
-    """What was made, without a step in brightness or colour behind the pictures that were given.
+    """What was made, without a step in brightness, colour or sharpness behind the pictures that were given.
 
-    The codecs return what was given a little changed. The coarse part of that change at the last given picture is taken
-    off what follows, less and less over a quarter of a second; fine detail, which moves, is left alone (ours).
+    The codecs return what was given a little changed. That change at the last given picture is taken off what follows,
+    less and less over a quarter of a second: its coarse part everywhere, fine detail only where nothing has moved
+    since, for it would stay behind as a ghost (ours).
 
     Args:
         shown: the given pictures, uint8 [n, H, W, 3]. made: uint8 [T, H, W, 3], n of which show what was given.
@@ -73,11 +76,17 @@ def levelled(shown: np.ndarray, made: np.ndarray, fps: Fraction) -> np.ndarray:
     if count < 1 or not len(shown):
         return made
     width = min(made.shape[1:3]) * _COARSE
-    change = gaussian_filter(shown[-1].astype(np.float32) - made[len(shown) - 1], (width, width, 0), mode="nearest")
-    share = (1 - np.arange(count, dtype=np.float32) / count)[:, None, None, None]
-    out = made.copy()
-    after = slice(len(shown), len(shown) + count)
-    out[after] = np.clip(made[after] + share * change + 0.5, 0, 255).astype(np.uint8)
+    last = made[len(shown) - 1].astype(np.float32)
+    change = shown[-1] - last
+    coarse = gaussian_filter(change, (width, width, 0), mode="nearest")
+    out, still = made.copy(), np.ones((*made.shape[1:3], 1), np.float32)
+    for number in range(count):
+        place = len(shown) + number
+        moved = gaussian_filter(np.abs(made[place] - last).max(axis=2, keepdims=True), (_NEAR, _NEAR, 0))
+        # What has moved once may have left something else behind: it is still no more.
+        still = np.minimum(still, np.clip(1 - moved / _MOVED, 0, 1))
+        taken_off = (1 - number / count) * (coarse + still * (change - coarse))
+        out[place] = np.clip(made[place] + taken_off + 0.5, 0, 255).astype(np.uint8)
     return out
 
 
