@@ -2,9 +2,15 @@
 
     python -m benchmarks.task_pictures [--model nano-nava] [--task talk]... [--seed 1] [--seconds 2] [--output FOLDER]
 
-Materials (a first picture, a sound, pictures, a clip, two voices) are made of held-out scenes of the world and lie in
-the folder beside the clips, so that every command can be run there as it stands. A task that the model refuses is left
-out, and the refusal is printed. Writes NAME.png for every task, and tasks.md with picture and command of each.
+Materials are made of the world's `test` scenes and lie in the folder beside the clips, so that every command can be run
+there as it stands: picture, sound, pictures and beginning of a clip are of the first prompt of an evaluation, whose
+caption is then the prompt; a face and two voices of the first scenes in which one woman, and one man, talks alone. A
+task that the model refuses is left out, and the refusal is printed. Writes NAME.png for every task, and tasks.md with
+picture and command of each.
+
+Green ticks are what detectors find that know nothing of the prompt: words where a recogniser hears them begin, and
+otherwise impacts that are seen and onsets that are heard, each at its own time. Of two that belong together the first
+has the name of both.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ import contextlib
 import io
 import itertools
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +39,13 @@ from vivace.perception.words import hear_words
 from vivace.timeline import Timeline
 from vivace.world import Scene, render_video, sample_scene, voice_references
 
-DIALOGUE = "speakers: {anna: anna.wav, ben: ben.wav}\nanna: two blue\nben: hello\n"
+DIALOGUE = """\
+speakers:
+  anna: {voice: anna.wav, look: a woman with red hair on the left}
+  ben: {voice: ben.wav, look: a man in a blue sweater on the right}
+anna: two blue
+ben: hello
+"""
 LETTERS = 15  # of the command, pixels
 WINDOW = 0.075  # seconds between an impact and its sound
 
@@ -43,8 +55,9 @@ class Shown:
     """A task as it is shown.
 
     Args:
-        name: of its files. title: what stands above it. words: of the command; "PROMPT" stands for the materials'
-            caption. talks: whether words are its events, instead of impacts and onsets.
+        name: of its files. title: what stands above it. words: of the command; `PROMPT` and `FACE` stand for what
+            is said of the given clip, and of the given face. talks: whether words are its events, instead of impacts
+            and onsets.
     """
 
     name: str
@@ -53,7 +66,7 @@ class Shown:
     talks: bool = False
 
 
-PROMPT = "PROMPT"
+PROMPT, FACE = "PROMPT", "FACE"
 BOUNCE = "a red ball bounces three times on a wooden floor"
 SAYS = "a woman with red hair says <S>two blue<E>"
 TASKS = (
@@ -64,7 +77,7 @@ TASKS = (
     Shown(
         "image-and-voice",
         "A first picture and a voice",
-        (SAYS, "--image", "face.png", "--voice", "anna.wav"),
+        (FACE, "--image", "face.png", "--voice", "anna.wav"),
         talks=True,
     ),
     Shown("video-alone", "Text to picture", (BOUNCE, "--only", "video")),
@@ -76,8 +89,8 @@ TASKS = (
 )
 
 
-def write_materials(folder: Path, seconds: float) -> str:
-    """What the commands are given, of the first held-out test scenes; returns the caption of the given clip.
+def write_materials(folder: Path, seconds: float) -> dict[str, str]:
+    """What the commands are given, of the first held-out test scenes; returns the prompts that say what they show.
 
     Raises:
         VivaceError: a folder that cannot be written.
@@ -92,14 +105,18 @@ def write_materials(folder: Path, seconds: float) -> str:
     count = half(item)
     sound = clip.audio[:, : round(count / float(clip.fps) * clip.sample_rate)]
     write_clip(folder / "beginning.mp4", replace(clip, frames=clip.frames[:count], audio=sound), {})
+    told = {PROMPT: item.prompt}
     for name, person in (("anna.wav", "woman"), ("ben.wav", "man")):
         scene = _alone(person, seconds)
         write_wav(folder / name, voice_references(scene)[0][None].astype(np.float32), REFERENCE_RATE)
         if person == "woman":
             write_png(folder / "face.png", render_video(scene, Timeline(1), item.height, item.width)[0])
+            assert scene.talk is not None
+            looks = scene.talk.characters[0]
+            told[FACE] = f"a woman with {looks.hair} hair in {looks.clothes} says <S>two blue<E>"
     with replacing(folder / "talk.yaml") as path:
         path.write_text(DIALOGUE)
-    return item.prompt
+    return told
 
 
 def _alone(person: str, seconds: float) -> Scene:
@@ -108,25 +125,30 @@ def _alone(person: str, seconds: float) -> Scene:
     return next(scene for scene in drawn if scene.talk and [who.person for who in scene.talk.characters] == [person])
 
 
-def command(task: Shown, prompt: str, model: str, seed: int) -> list[str]:
-    """The words of `vivace` for a task."""
-    words = [prompt if word is PROMPT else word for word in task.words]
+def command(task: Shown, told: Mapping[str, str], model: str, seed: int) -> list[str]:
+    """The words of `vivace` for a task; `told` is what `write_materials` returned."""
+    words = [told.get(word, word) for word in task.words]
     named = [] if model == "nano-nava" else ["--model", model]
     suffix = "wav" if "audio" in task.words[-1:] else "mp4"
     return ["generate", *words, *named, "--seed", str(seed), "--output", f"{task.name}.{suffix}"]
 
 
 def events_of(clip: Clip, talks: bool) -> list[tuple[float, str]]:
-    """What the detectors find in a clip: words, or impacts and onsets, "both" where the two go together."""
+    """What the detectors find in a clip: words, or impacts and onsets, each at its time in seconds.
+
+    Of an impact and an onset that go together the earlier is called "seen, heard" or "heard, seen", and the later
+    nothing, because their names would run into one another.
+    """
     if talks and clip.audio is not None:
         return [(word.start, word.word) for word in hear_words(clip.audio, clip.sample_rate)]
     found = perceive(clip)
     impacts = [] if found.video is None else [impact.time for impact in found.video.impacts]
     onsets = [] if found.audio is None else [onset.time for onset in found.audio.onsets]
-    pairs = match_times(impacts, onsets, WINDOW)
-    both = {first for first, _ in pairs}, {second for _, second in pairs}
-    seen = [(time, "both" if k in both[0] else "seen") for k, time in enumerate(impacts)]
-    return seen + [(time, "heard") for k, time in enumerate(onsets) if k not in both[1]]
+    seen, heard = ["seen"] * len(impacts), ["heard"] * len(onsets)
+    for first, second in match_times(impacts, onsets, WINDOW):
+        early = impacts[first] <= onsets[second]
+        seen[first], heard[second] = ("seen, heard", "") if early else ("", "heard, seen")
+    return sorted([*zip(impacts, seen, strict=True), *zip(onsets, heard, strict=True)])
 
 
 def picture(title: str, words: Sequence[str], clip: Clip, talks: bool) -> np.ndarray:
@@ -148,13 +170,13 @@ def picture(title: str, words: Sequence[str], clip: Clip, talks: bool) -> np.nda
     return np.concatenate((sheet, np.asarray(strip)))
 
 
-def show(task: Shown, folder: Path, prompt: str, model: str, seed: int) -> str | None:
+def show(task: Shown, folder: Path, told: Mapping[str, str], model: str, seed: int) -> str | None:
     """Make a task's clip and picture in the folder; returns why not where the model refuses.
 
     Raises:
         VivaceError: a clip that was written and cannot be read.
     """
-    words = command(task, prompt, model, seed)
+    words = command(task, told, model, seed)
     said = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         failed = vivace(words)
@@ -171,11 +193,12 @@ def show(task: Shown, folder: Path, prompt: str, model: str, seed: int) -> str |
     return None
 
 
-def pages(tasks: Sequence[Shown], prompt: str, model: str, seed: int) -> Iterator[str]:
+def pages(tasks: Sequence[Shown], told: Mapping[str, str], model: str, seed: int) -> Iterator[str]:
     """The parts of tasks.md."""
     for task in tasks:
-        line = shlex.join(["vivace", *command(task, prompt, model, seed)])
-        yield f"### {task.title}\n\n![{task.title}]({task.name}.png)\n\n```sh\n{line}\n```\n"
+        line = shlex.join(["vivace", *command(task, told, model, seed)])
+        file = f"\n`talk.yaml`:\n\n```yaml\n{DIALOGUE}```\n" if "--dialogue" in task.words else ""
+        yield f"### {task.title}\n\n![{task.title}]({task.name}.png)\n\n```sh\n{line}\n```\n{file}"
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -188,17 +211,17 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     asked.output.mkdir(parents=True, exist_ok=True)
     model = str(Path(asked.model).resolve()) if Path(asked.model).is_dir() else asked.model
-    prompt = write_materials(asked.output, asked.seconds)
+    told = write_materials(asked.output, asked.seconds)
     made = []
     for task in TASKS:
         if asked.task and task.name not in asked.task:
             continue
-        refused = show(task, asked.output, prompt, model, asked.seed)
+        refused = show(task, asked.output, told, model, asked.seed)
         print(f"{task.name}: {refused or 'made'}")
         if refused is None:
             made.append(task)
     with replacing(asked.output / "tasks.md") as path:
-        path.write_text("\n".join(pages(made, prompt, model, asked.seed)))
+        path.write_text("\n".join(pages(made, told, model, asked.seed)))
 
 
 if __name__ == "__main__":

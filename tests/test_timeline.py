@@ -150,6 +150,7 @@ def test_audio_positions_in_video_latents():
         (59.94, Fraction(60000, 1001)),
         (30000 / 1001, Fraction(30000, 1001)),
         (12.5, Fraction(25, 2)),
+        (0.001, Fraction(1, 1000)),
     ],
 )
 def test_rates_are_exact(given, exact):
@@ -164,6 +165,12 @@ def test_rates_that_are_none(bad):
         Timeline.covering(2.0, bad)
     with pytest.raises(VivaceError, match="fps"):
         Timeline(49, bad)
+
+
+def test_a_picture_that_outlasts_every_clip_is_refused():
+    with pytest.raises(VivaceError, match=r"fps 0\.016 shows a picture for 62\.5 s and a clip lasts 60 s at most"):
+        Timeline.covering(2.0, 0.016)
+    assert Timeline.covering(2.0, 0.02).frames == 1
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, float("nan"), float("inf"), 60.001, 1e300, "2", None])

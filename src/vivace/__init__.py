@@ -12,6 +12,7 @@ _LAZY = {
     "AV": "vivace.pair",
     "Timeline": "vivace.timeline",
     "VivaceError": "vivace.errors",
+    "SamplingCancelledError": "vivace.sampling.loop",
     "NavaPipeline": "vivace.pipelines.nava",
     "NavaTransformer": "vivace.models.nava",
     "AlivePipeline": "vivace.pipelines.alive",

@@ -28,9 +28,9 @@ def as_rate(fps: float | str | Fraction) -> Fraction:
     except (ValueError, OverflowError, ZeroDivisionError, TypeError):
         raise VivaceError(f"fps {fps!r} is not a number; give frames per second such as 24.") from None
     if not 0 < rate <= 1000:
-        raise VivaceError(f"fps {fps!r} is out of range; give a rate above 0 and up to 1000, such as 24.")
-    # Broadcast rates are written with two or three decimals: 29.97 means 30000/1001.
-    broadcast = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+        raise VivaceError(f"fps {fps!r} is out of range; give a rate from 0.001 to 1000, such as 24.")
+    # Broadcast rates are written with two or three decimals: 29.97 means 30000/1001. None of them is 0.
+    broadcast = Fraction(max(1, round(rate * 1001 / 1000)) * 1000, 1001)
     return (
         broadcast if isinstance(fps, (float, str)) and rate != round(rate) and abs(rate - broadcast) < 0.001 else rate
     )
@@ -72,11 +72,17 @@ class Timeline:
         A length within half a picture of a fitting one takes that one (2.04 s at 24 fps is 49 pictures, not 53).
 
         Raises:
-            VivaceError: seconds not finite, not positive or above `MAX_SECONDS`; a bad rate.
+            VivaceError: seconds not finite, not positive or above `MAX_SECONDS`; a bad rate, or one at which a picture
+                lasts longer than that.
         """
         if not (isinstance(seconds, (int, float, Fraction)) and math.isfinite(seconds) and 0 < seconds <= MAX_SECONDS):
             raise VivaceError(f"seconds {seconds!r} is out of range; give a length above 0 and up to {MAX_SECONDS:g}.")
         rate = as_rate(fps)
+        if 1 / rate > MAX_SECONDS:
+            raise VivaceError(
+                f"fps {float(rate):g} shows a picture for {float(1 / rate):g} s and a clip lasts {MAX_SECONDS:g} s at "
+                "most; give a higher rate, such as 24."
+            )
         stride = rates.get("temporal_stride", cls.temporal_stride)
         asked = float(seconds * rate)
         steps = max(0, math.ceil((asked - 0.5 - 1) / stride))

@@ -152,16 +152,16 @@ def test_every_kept_step_of_a_run_is_measured(kept: ExportRecipe, tmp_path: Path
 
 
 def test_a_task_is_shown_with_its_command_or_its_refusal(model_folder: Path, tmp_path: Path) -> None:
-    prompt = task_pictures.write_materials(tmp_path, 1.0)
+    told = task_pictures.write_materials(tmp_path, 1.0)
     shown = {task.name: task for task in task_pictures.TASKS}
-    assert task_pictures.show(shown["image"], tmp_path, prompt, str(model_folder), 1) is None
-    assert task_pictures.show(shown["audio"], tmp_path, prompt, str(model_folder), 1) is None
-    refused = task_pictures.show(shown["dialogue"], tmp_path, prompt, str(model_folder), 1)
+    assert task_pictures.show(shown["image"], tmp_path, told, str(model_folder), 1) is None
+    assert task_pictures.show(shown["audio"], tmp_path, told, str(model_folder), 1) is None
+    refused = task_pictures.show(shown["dialogue"], tmp_path, told, str(model_folder), 1)
     assert refused
     assert "\n" not in refused
     assert (tmp_path / "image.png").is_file()
     assert not (tmp_path / "dialogue.png").exists()
-    page = "".join(task_pictures.pages([shown["image"]], prompt, "nano-nava", 1))
+    page = "".join(task_pictures.pages([shown["image"]], told, "nano-nava", 1))
     assert "--image picture.png --seed 1 --output image.mp4" in page
     assert "--model" not in page
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,75 @@ def test_jobs_are_made_and_a_second_run_makes_only_what_is_missing(
     assert (clip.read_bytes(), clip.stat().st_mtime_ns) == before
 
 
+def test_what_is_missing_cut_or_of_another_model_is_made_again(
+    model_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    job = {"model": str(model), "prompt": "a drum", "seed": 1, "steps": 1}
+    jobs = _write(
+        tmp_path / "jobs.jsonl",
+        {**job, "output": "x.mp4", "contact_sheet": True},
+        {**job, "output": "y.wav", "only": "audio"},
+    )
+    out = tmp_path / "clips"
+
+    def run() -> tuple[int, int]:
+        assert main(["batch", str(jobs), "--output", str(out), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        return told["made"], told["kept"]
+
+    def cut(name: str, by: int) -> None:
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content[:-by])
+
+    assert run() == (2, 0)
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["x.json", "x.mp4", "x.png", "y.json", "y.wav"]
+    assert run() == (0, 2)
+    for harm in (
+        lambda: (out / "x.json").unlink(),
+        lambda: (out / "x.png").unlink(),
+        lambda: cut("x.mp4", 60),
+        lambda: cut("x.png", 60),
+        lambda: (out / "x.json").write_text((out / "x.json").read_text().replace('"load": ', '"load": 9')),
+    ):
+        harm()
+        assert run() == (1, 1)
+        assert run() == (0, 2)
+        assert sorted(path.name for path in out.iterdir()) == names
+    index = json.loads((model / "model_index.json").read_text())
+    index["capabilities"]["name"] = "other"
+    (model / "model_index.json").write_text(json.dumps(index))
+    assert run() == (2, 0)
+    assert run() == (0, 2)
+
+
+def test_a_name_that_is_taken_is_not_taken_anew_at_every_run(
+    model_folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    jobs = _write(tmp_path / "jobs.jsonl", {"model": str(model_folder), "prompt": "a drum", "output": "x.mp4"})
+    out = tmp_path / "clips"
+    out.mkdir()
+    (out / "x.mp4").write_text("not a clip")
+    for made in (1, 0, 0):
+        assert main(["batch", str(jobs), "--output", str(out), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["made"] == made
+    assert sorted(path.name for path in out.iterdir()) == ["x-2.json", "x-2.mp4", "x.mp4"]
+    assert (out / "x.mp4").read_text() == "not a clip"
+
+
+def test_every_note_of_a_clip_is_told_with_its_line(model_folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    job = {"model": str(model_folder), "prompt": "a cat sings", "seed": 1, "steps": 1}
+    jobs = _write(tmp_path / "jobs.jsonl", "", job)
+    assert main(["generate", "a cat sings", "--model", str(model_folder), "--output", str(tmp_path / "x.mp4")]) == 0
+    notes = [line.removeprefix("Note: ") for line in capsys.readouterr().err.splitlines()]
+    assert notes
+    assert main(["batch", str(jobs), "--output", str(tmp_path / "clips"), "--json"]) == 0
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [f"Note: line 2: {note}" for note in notes]
+    assert json.loads(told.out)["notes"] == [{"line": 2, "note": note} for note in notes]
+
+
 def test_bad_lines_are_told_by_number_and_the_others_are_made(
     model_folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -70,6 +140,21 @@ def test_files_without_jobs_are_refused(content: str | bytes, tmp_path: Path, ca
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert main(["batch", str(path), "--output", str(tmp_path / "clips")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_is_no_regular_file_or_has_no_end_is_refused(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vivace.cli.batch.MAX_JOBS_BYTES", 2**20)
+    large = tmp_path / "large.jsonl"
+    large.write_bytes(b"\n" * (2**20 + 1))
+    for path, complaint in (
+        ("/dev/zero", "is no regular file"),
+        (tmp_path, "no regular"),
+        (large, "larger than 1 MiB"),
+    ):
+        assert main(["batch", str(path), "--output", str(tmp_path / "clips")]) == 2
+        assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

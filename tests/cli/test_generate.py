@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from vivace.cli.main import main
-from vivace.media import read_clip, read_metadata
+from vivace.media import read_clip, read_metadata, write_png, write_wav
 
 Capture = pytest.CaptureFixture[str]
 
@@ -78,6 +79,32 @@ def test_rerun_makes_the_same_clip_from_its_record(model_folder: Path, tmp_path:
     assert "not the one that made" in capsys.readouterr().err
 
 
+def test_records_that_say_too_little_are_refused_in_one_sentence(model_folder: Path, capsys: Capture) -> None:
+    assert main(["generate", "a drum", "--model", str(model_folder), "--seed", "1", "--output", "one.mp4"]) == 0
+    record = json.loads(Path("one.json").read_text())
+    del record["request"]["seed"]
+    Path("unsown.json").write_text(json.dumps(record))
+    Path("deep.json").write_text("[" * 100_000 + "]" * 100_000)
+    write_wav("sound.wav", np.zeros((1, 1600), np.float32), 16000, {"x": "y"})
+    tagged = Path("sound.wav").read_bytes()
+    Path("number.wav").write_bytes(tagged.replace(b'vivace:{"x": "y"}', b"vivace:5         "))
+    Path("pairs.wav").write_bytes(tagged.replace(b'vivace:{"x": "y"}', b"vivace:[1, 2]    "))
+    capsys.readouterr()
+    before = sorted(Path().iterdir())
+    for name, complaint in (
+        ("unsown.json", "has no seed"),
+        ("deep.json", "has no record of vivace's"),
+        ("number.wav", "has no record of vivace's"),
+        ("pairs.wav", "has no record of vivace's"),
+    ):
+        assert main(["rerun", name]) == 2
+        told = capsys.readouterr().err
+        assert complaint in told
+        assert name in told
+        assert told.count("\n") == 1
+    assert sorted(Path().iterdir()) == before
+
+
 def test_sound_alone_is_a_wav_and_pictures_alone_have_no_sound(model_folder: Path, capsys: Capture) -> None:
     base = ["generate", "a drum", "--model", str(model_folder), "--seed", "1", "--json"]
     assert main([*base, "--only", "audio"]) == 0
@@ -116,15 +143,49 @@ def test_without_a_seed_one_is_drawn_and_told(model_folder: Path, capsys: Captur
     assert len(seeds) == 2
 
 
+def test_the_record_and_the_sheet_beside_a_clip_overwrite_nothing_either(model_folder: Path, capsys: Capture) -> None:
+    base = ["generate", "a drum", "--model", str(model_folder), "--seed", "1", "--json", "--contact-sheet"]
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    write_png("first.png", picture)
+    Path("mine.json").write_text('{"format": 1, "request": "mine"}')
+    foreign = {path: path.read_bytes() for path in (Path("first.png"), Path("mine.json"))}
+    for name, words, blocker in (
+        ("first", ["--image", "first.png"], "first.png"),
+        ("mine", [], "mine.json"),
+    ):
+        for _ in range(2):  # the second time the set of the first is replaced
+            assert main([*base, *words, "--output", f"{name}.mp4"]) == 0
+            made = _json(capsys)
+            assert [made[part] for part in ("path", "record", "contact_sheet")] == [
+                f"{name}-2.{ending}" for ending in ("mp4", "json", "png")
+            ]
+            assert f"{blocker} holds something else, so this is {name}-2.mp4." in made["notes"]
+    assert {path: path.read_bytes() for path in foreign} == foreign
+    assert len(list(Path().iterdir())) == 2 + 2 * 3
+    # Without a sheet nothing is written to where one would be.
+    assert main([*base[:-1], "--output", "first.mp4"]) == 0
+    assert _json(capsys)["path"] == "first.mp4"
+
+
 @pytest.mark.parametrize(
     ("output", "complaint"),
-    [("x.avi", "does not end in .mp4"), ("x.wav", "does not end in .mp4"), ("folder.mp4", "is a folder")],
+    [
+        ("x.avi", "does not end in .mp4"),
+        ("x.wav", "does not end in .mp4"),
+        (".mp4", "'.mp4' has no name before .mp4; give one such as 'clip.mp4'"),
+        ("folder.mp4", "'folder.mp4' is a folder"),
+        ("record.mp4", "'record.json', which goes with 'record.mp4', is a folder"),
+        ("sheet.mp4", "'sheet.png', which goes with 'sheet.mp4', is a folder"),
+        ("b" * 251 + ".mp4", "is no possible path"),  # its record's name is a letter too long
+    ],
 )
 def test_outputs_that_cannot_be_are_refused_before_any_work(
-    model_folder: Path, capsys: Capture, output: str, complaint: str
+    capsys: Capture, output: str, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Path("folder.mp4").mkdir()
-    assert main(["generate", "a", "--model", str(model_folder), "--output", output]) == 2
+    monkeypatch.setattr("vivace.cli.making.Models.load_for", None)  # what is work fails
+    for name in ("folder.mp4", "record.json", "sheet.png"):
+        Path(name).mkdir()
+    assert main(["generate", "a", "--output", output, "--contact-sheet"]) == 2
     assert complaint in capsys.readouterr().err
 
 
@@ -154,6 +215,43 @@ def test_a_full_disk_is_told_in_one_sentence(model_folder: Path, tmp_path: Path)
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_any_part_is_left_without_all(
+    model_folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vivace.cli import making, record
+
+    words = ["generate", "a drum", "--model", str(model_folder), "--seed", "1", "--contact-sheet"]
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def no_sheet(path: Path, *_: Any) -> None:
+        with record.replacing(path) as temporary:
+            temporary.write_bytes(b"half")
+            full()
+
+    def no_record(path: Path, _: Any) -> None:
+        no_sheet(path)
+
+    for name, writer, ending in (("write_record", no_record, "json"), ("write_sheet", no_sheet, "png")):
+        with monkeypatch.context() as patched:
+            patched.setattr(record if name == "write_record" else making, name, writer)
+            assert main([*words, "--output", "folder/x.mp4"]) == 2
+        told = capsys.readouterr().err
+        assert told == (
+            f"vivace: Output 'folder/x.{ending}' cannot be written: the disk is full; "
+            "free some space or choose another disk.\n"
+        )
+        assert list(Path("folder").iterdir()) == []
+    # Where there is a set already, it stays as it is.
+    assert main([*words, "--output", "folder/x.mp4"]) == 0
+    before = {path.name: path.read_bytes() for path in Path("folder").iterdir()}
+    monkeypatch.setattr(making, "write_sheet", no_sheet)
+    assert main([*words, "--output", "folder/x.mp4"]) == 2
+    assert {path.name: path.read_bytes() for path in Path("folder").iterdir()} == before
+    assert len(before) == 3
 
 
 def test_ctrl_c_at_any_moment_leaves_nothing_and_says_so(model_folder: Path, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import re
+import wave
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -123,6 +125,37 @@ def test_what_was_cut_or_resampled_is_told(model_folder: Path, capsys: Capture) 
     assert "its first 0.208 s are used" in shown
 
 
+def test_what_reading_changes_is_told(model_folder: Path, capsys: Capture) -> None:
+    arguments = ["generate", "a drum", "--model", str(model_folder), "--seed", "1", "--steps", "1"]
+    clear = Image.new("RGBA", (32, 32), (200, 0, 0, 50))
+    clear.save("clear.png")
+    clear.convert("RGB").save("moving.gif", save_all=True, append_images=[Image.new("RGB", (32, 32), "blue")])
+    times = np.arange(16000 * 9)
+    with wave.open("nine.wav", "wb") as file:
+        file.setparams((9, 2, 16000, 0, "NONE", ""))
+        file.writeframes((3000 * np.sin(times / 40)).astype("<i2").tobytes())
+    with av.open("loud.wav", "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16000, layout="stereo")
+        loud = av.AudioFrame.from_ndarray(np.full((1, 2 * 8000), 1.5, np.float32), format="flt", layout="stereo")
+        loud.sample_rate, loud.pts = 16000, 0
+        container.mux([*stream.encode(loud), *stream.encode(None)])
+    for words, note in (
+        (("--image", "clear.png"), "The given picture is transparent in places, which are shown over white."),
+        (("--image", "moving.gif"), "The given picture is animated or has several pages, of which the first is used."),
+        (("--audio", "nine.wav"), "The given sound has 9 channels, which are mixed down."),
+        (("--extend", "nine.wav", "--only", "audio"), "The given clip has 9 channels, which are mixed down."),
+        (("--audio", "loud.wav"), "The given sound has samples up to 1.5, which are cut off at 1."),
+    ):
+        assert main([*arguments, *words]) == 0
+        assert f"Note: {note}\n" in capsys.readouterr().err
+
+
+def test_how_long_a_continued_clip_is_sampled_is_explained(model_folder: Path, capsys: Capture) -> None:
+    made = _made(capsys, model_folder, "--extend", "clip.mp4", "--seconds", "0.5")
+    [note] = [note for note in made["notes"] if "may turn out worse" in note]
+    assert "0.71 s (0.21 s of the given clip and 0.50 s that are new) may turn out worse" in note
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -139,6 +172,16 @@ def test_what_was_cut_or_resampled_is_told(model_folder: Path, capsys: Capture) 
         (["--extend", "clip.mp4", "--size", "33x32"], "nearest"),
         (["--extend", "clip.mp4", "--seconds", "4000"], "up to 3600"),
         (["--extend", "sound.wav"], "only audio"),
+        (
+            ["--extend", "picture.png"],
+            r"'.*picture.png' \(extend\) is a still picture; begin a clip with it by --image",
+        ),
+        (["--video", "picture.png"], r"\(video\) is a still picture; begin a clip with it by --image"),
+        (["--image", "picture.png", "--image", "other.png"], "--image takes one value and was given 2 times: leave"),
+        (["--audio", "a.wav", "--audio=b.wav", "--audio", "c.wav"], "--audio takes one value and was given 3 times"),
+        (["--video", "clip.mp4", "--video", "clip.mp4"], "--video takes one value and was given 2 times"),
+        (["--extend", "clip.mp4", "--extend", "clip.mp4"], "--extend takes one value and was given 2 times"),
+        (["--only", "audio", "--guide", "align=2"], "'align' has nothing to act on"),
     ],
 )
 def test_files_that_cannot_be_used_are_refused_and_nothing_is_written(

@@ -10,7 +10,16 @@ from tests.media.test_remux import packets
 from tests.tiny import tiny_refiner_pipeline
 
 from vivace.cli.main import main
-from vivace.media import Clip, read_clip, read_metadata, write_clip, write_pictures_over_sound, write_wav
+from vivace.media import (
+    Clip,
+    read_clip,
+    read_image,
+    read_metadata,
+    write_clip,
+    write_pictures_over_sound,
+    write_png,
+    write_wav,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +55,35 @@ def test_a_generated_clip_becomes_larger_and_its_sound_is_the_same_packets(
     assert json.loads(Path("again.json").read_text())["settings"]["branches"] == ["conditional", "negative"]
 
 
+def test_no_other_file_is_overwritten_and_the_same_clip_is_replaced(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    write_clip("clip.mp4", Clip(pictures, Fraction(24), None, 16000))
+    words = ["refine", "clip.mp4", "--model", str(models / "refiner"), "--steps", "1", "--json", "--contact-sheet"]
+
+    def made(*more: str) -> str:
+        assert main([*words, *more]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert Path(told["record"]).stem == Path(told["contact_sheet"]).stem == Path(told["path"]).stem
+        return str(told["path"])
+
+    assert [made("--seed", seed) for seed in ("1", "1", "2", "1")] == [
+        "clip-refined.mp4",
+        "clip-refined.mp4",
+        "clip-refined-2.mp4",
+        "clip-refined.mp4",
+    ]
+    write_png("mine.png", pictures[0])
+    assert made("--seed", "1", "--output", "mine.mp4") == "mine-2.mp4"
+    np.testing.assert_array_equal(read_image("mine.png"), pictures[0])
+    Path("dir.json").mkdir()
+    assert main([*words, "--output", "dir.mp4"]) == 2
+    assert "'dir.json', which goes with 'dir.mp4', is a folder" in capsys.readouterr().err
+    assert not Path("dir.mp4").exists()
+
+
 def test_bad_input_is_one_sentence_and_leaves_nothing(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +109,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (["clip.mp4", *refiner, "--scale", "20"], "scale 20.0 is not possible"),
         (["clip.mp4", *refiner, "--size", "64"], "WIDTHxHEIGHT"),
         (["clip.mp4", *refiner, "--output", "clip.mp4"], "is the clip itself"),
+        (["clip.mp4", *refiner, "--output", ".mp4"], "has no name before .mp4"),
         (["clip.mp4", *refiner, "--output", "clip.webm"], "does not end in .mp4"),
         (["clip.mp4", *refiner, "--guide", "mutual=2"], "the clip has no sound"),
         (["clip.mp4", "--model", str(models / "alive")], "holds a AlivePipeline"),

@@ -34,6 +34,8 @@ def tokenizer() -> ByT5Tokenizer:
         ("<E>a<S>", "before it"),
         ("<S>a<S>b<E><E>", "inside of another"),
         ("<S> <E>", "nothing between"),
+        ("<S>?!<E>", "no letter or digit between"),
+        ("<S>one<E> <S>... —<E>", "no letter or digit between"),
         ("end </s> here", "reserved"),
         ("<extra_id_7>", "reserved"),
         (b"bytes", "not text"),
@@ -63,6 +65,7 @@ def test_white_space_and_pasted_markers_are_cleaned() -> None:
 def test_speech_spans_come_in_order() -> None:
     assert speech_spans("one <S>Hello.<E> two <S> Good bye <E>") == ["Hello.", "Good bye"]
     assert speech_spans("silence") == []
+    assert speech_spans("<S>7!<E><S>好。<E><S>مرحبا<E>") == ["7!", "好。", "مرحبا"]
 
 
 def test_the_marker_is_one_token_behind_every_speech_start(tokenizer: ByT5Tokenizer) -> None:

@@ -131,6 +131,36 @@ def test_of_a_long_file_the_first_speech_is_used(tmp_path: Path) -> None:
     assert len(voice.samples) / voice.sample_rate == pytest.approx(30.0, abs=0.1)
 
 
+def test_speech_that_begins_too_late_is_told_to_be_late(tmp_path: Path) -> None:
+    sound = np.zeros(615 * 8000, np.float32)
+    sound[602 * 8000 : 612 * 8000] = hum(10.0, rate=8000)
+    write_wav(tmp_path / "late.wav", sound[None], 8000)
+    with pytest.raises(
+        VivaceError, match=r"is silent in its first 10 minutes, which are all that is heard; cut out the part"
+    ):
+        read_voice(tmp_path / "late.wav")
+
+
+def test_of_channels_that_cancel_each_other_the_louder_one_is_heard(tmp_path: Path) -> None:
+    one = hum(1.0)
+    other = hum(1.0, pitch=170.0)
+    path = tmp_path / "voice.wav"
+    note = f"Voice {str(path)!r} has two channels that cancel each other, of which the louder one is used."
+    for sides, heard, notes in (
+        ((one, -one), one, (note,)),
+        ((-0.7 * one, one), one, (note,)),
+        ((one, one), one, ()),
+        ((one, 0 * one), one / 2, ()),
+        ((one, other), (one + other) / 2, ()),
+    ):
+        write_wav(path, np.stack(sides).astype(np.float32), RATE)
+        voice = read_voice(path)
+        assert isinstance(voice, Recording)
+        assert voice.notes == notes
+        count = len(voice.samples)
+        assert np.abs(voice.samples - heard[:count]).max() < 0.01 * np.abs(heard).max()
+
+
 def test_voices_go_to_the_spans_in_order_or_one_to_all() -> None:
     a, b = (Recording(hum(1.0), RATE, name) for name in "ab")
     assert voices_for_spans(3, [a, b, a]) == [a, b, a]

@@ -135,3 +135,77 @@ def test_the_reader_names_what_is_wrong(tmp_path):
     (folder / "header.json").write_text(json.dumps({"format": "vivace-shards", "version": 99}))
     with pytest.raises(VivaceError, match="version 99"):
         ShardReader(folder)
+
+
+NESTED = "[" * 100_000
+
+
+def _one_sentence(error: VivaceError) -> None:
+    assert str(error).endswith(".")
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "3", '"format"', NESTED, '{"format": ' + NESTED, "\udcff"),
+        '{"format": "vivace-shards"}',
+        '{"format": "vivace-shards", "version": "1"}',
+        '{"format": "vivace-shards", "version": 1}',
+        '{"format": "vivace-shards", "version": 1, "content": "songs", "metadata": {}}',
+        '{"format": "vivace-shards", "version": 1, "content": ["clips"], "metadata": {}}',
+        '{"format": "vivace-shards", "version": 1, "content": "clips", "metadata": 3}',
+        '{"format": "vivace-shards", "version": 1, "content": "clips", "metadata": {}, "more": 1}',
+    ],
+)
+def test_a_damaged_header_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "header.json").write_bytes(text.encode(errors="surrogateescape"))
+    for open_folder in (ShardReader, lambda folder: ShardWriter(folder, HEADER)):
+        with pytest.raises(VivaceError, match=r"header.json' is damaged .*; remove the folder") as caught:
+            open_folder(tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["shard-00000.parquet", "index.parquet"])
+def test_a_damaged_list_of_samples_is_refused_until_it_is_removed(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "s"
+    fill(folder, range(6))
+    whole = contents(folder)
+    index = ShardReader(folder).table
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:60] + b"\0" * 30)
+    with pytest.raises(VivaceError, match=rf"{name}' is damaged .*; remove that file and run") as caught:
+        ShardWriter(folder, HEADER, max_bytes=400)
+    assert "\n" not in str(caught.value)
+    if name == "index.parquet":
+        with pytest.raises(VivaceError, match=r"index\.parquet' is damaged"):
+            ShardReader(folder)
+    path.unlink()
+    (folder / "index.parquet").unlink(missing_ok=True)
+    writer = ShardWriter(folder, HEADER, max_bytes=400)
+    fill(folder, range(len(writer), 6))
+    assert contents(folder) == whole
+    assert ShardReader(folder).table.equals(index)
+
+
+def test_whatever_is_flipped_in_the_lists_is_read_or_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    fill(folder, range(6))
+    refused = 0
+    for number in range(300):
+        dice = np.random.default_rng(number)
+        path = folder / ("index.parquet", "shard-00001.parquet", "header.json")[number % 3]
+        whole = path.read_bytes()
+        changed = bytearray(whole[: int(dice.integers(len(whole)))] if number % 7 == 0 else whole)
+        for place in dice.integers(max(len(changed), 1), size=int(dice.integers(1, 6))):
+            changed[place : place + 1] = bytes([dice.integers(256)])
+        path.write_bytes(changed)
+        try:
+            ShardWriter(folder, HEADER, max_bytes=400)
+            reader = ShardReader(folder)
+            assert len(list(reader)) == len(reader.rows)
+        except VivaceError as error:
+            _one_sentence(error)
+            refused += 1
+        path.write_bytes(whole)
+    assert refused > 150

@@ -33,6 +33,8 @@ def test_a_right_clip_is_right_in_everything_stated() -> None:
         "colour",
         "count_seen",
         "count_heard",
+        "hit_seen",
+        "hit_heard",
         "one_object",
         "side_seen",
     ):
@@ -48,7 +50,8 @@ def test_each_fault_is_found_by_its_metric() -> None:
     assert judged(BALL, ("blue",), 3, "ball on wood", "wood")["colour"] == WRONG
     assert judged(BALL, ("red",), 4, "ball on wood", "wood")["count_heard"] == WRONG
     assert judged(BALL, ("red", "blue"), 3, "ball on wood", "wood")["one_object"] == WRONG
-    assert judged(BALL, (), 0, None, "wood")["sound_kind"] == WRONG
+    nothing = judged(BALL, (), 0, None, "wood")
+    assert nothing["sound_kind"] == nothing["hit_seen"] == nothing["hit_heard"] == WRONG
 
 
 def test_what_is_not_stated_is_free() -> None:

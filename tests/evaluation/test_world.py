@@ -1,8 +1,10 @@
 """The benchmark with a perfect model: one that knows the true clip of every prompt."""
 
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from vivace.evaluation.shift_verdicts import NOTE
 from vivace.evaluation.summary import CEILING, FLOOR, TRUTH
 from vivace.evaluation.world import evaluate_world, score_clips
 from vivace.media import Clip
+from vivace.perception.percept import percept_to_json
 from vivace.world import HANDWRITTEN_PROMPTS, is_unseen_combination
 
 RUN = Run(model="perfect", model_hash="0" * 64, split="val", settings={"steps": 1})
@@ -159,6 +162,66 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     Ledger(tmp_path, RUN)
     with pytest.raises(VivaceError, match="another run"):
         Ledger(tmp_path, Run(model="perfect", model_hash="1" * 64, split="val", settings={"steps": 1}))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"model": ' + "[" * 100_000, "\udcff"])
+def test_a_damaged_record_of_a_run_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(VivaceError, match=r"run.json' is damaged .*or give --output a new folder\.$") as caught:
+        Ledger(tmp_path, RUN)
+    assert "\n" not in str(caught.value)
+
+
+def test_whatever_is_changed_in_a_line_is_scored_or_refused(
+    items: list[WorldItem], perfect: Perfect, tmp_path: Path
+) -> None:
+    some = items[:2]
+    evaluate_world({"model": perfect}, some, tmp_path, RUN)
+    path = tmp_path / "items.jsonl"
+    whole = path.read_bytes()
+    refused = 0
+    for number in range(250):
+        dice = random.Random(number)
+        lines = [json.loads(line) for line in whole.splitlines()]
+        which = dice.randrange(len(lines))
+        *way, last = dice.choice([way for way in _ways(lines[which]) if way[0] in ("percept", "figures", "id")])
+        at = lines[which]
+        for step in way:
+            at = at[step]
+        if dice.random() < 0.2:
+            del at[last]
+        else:
+            at[last] = dice.choice([None, "x", [], {}, True, 3, -0.5, float("nan"), [1], [[0.5]], {"time": 1}])
+        told = [json.dumps(line) for line in lines]
+        if number % 10 == 0:
+            told[which] = dice.choice([told[which][:99], "[" * 100_000, "[]", "3", "", "\u2028", "\udcff"])
+        path.write_bytes("".join(line + "\n" for line in told).encode(errors="surrogateescape"))
+        try:
+            ledger = Ledger(tmp_path, RUN)
+        except VivaceError as error:
+            _names_the_line(error, path, which + 1)
+            refused += 1
+            continue
+        for item in some:
+            if ledger.has("model", item):
+                figures = ledger.figures("model", item)
+                assert figures is None or figures.to_json()
+                assert percept_to_json(ledger.get("model", item))
+    assert refused > 120
+    path.write_bytes(whole)
+    assert evaluate_world({"model": perfect}, some, tmp_path, RUN)["groups"]
+
+
+def _names_the_line(error: VivaceError, path: Path, number: int) -> None:
+    assert str(error).startswith(f"Line {number} of '{path}' is damaged")
+    assert str(error).endswith("; remove that line, so that its clip is measured anew.")
+    assert "\n" not in str(error)
+
+
+def _ways(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The ways to everything inside of a value; of long lists only to their first entries."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+    return [found for key, inner in entries for found in ((*way, key), *_ways(inner, (*way, key)))]
 
 
 def test_clips_can_be_scored_without_a_run(items: list[WorldItem], perfect: Perfect) -> None:

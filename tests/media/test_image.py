@@ -68,11 +68,53 @@ def test_deep_grey_is_scaled(tmp_path):
     assert read_image(tmp_path / "deep.png")[0, :, 0].tolist() == [0, 128, 255]
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "seen"),
+    [
+        (np.float32, [0, 0.5, 1], [0, 128, 255]),
+        (np.float32, [0, 0.5, 200], [0, 1, 200]),
+        (np.int32, [0, 40, 255], [0, 40, 255]),
+        (np.int32, [0, 32896, 65535], [0, 128, 255]),
+        (np.uint16, [0, 128, 255], [0, 0, 1]),  # its white is known, however dark the picture
+    ],
+)
+def test_grey_of_every_depth_is_scaled_by_its_white(tmp_path, kind, values, seen):
+    Image.fromarray(np.array([values], kind)).save(tmp_path / "deep.tiff")
+    assert read_image(tmp_path / "deep.tiff")[0].tolist() == [[value] * 3 for value in seen]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [(np.float32, [-0.1, 1]), (np.float32, [0, 300]), (np.float32, [0, np.nan]), (np.int32, [0, 2**20])],
+)
+def test_grey_that_says_no_brightness_is_refused(tmp_path, kind, values):
+    Image.fromarray(np.array([values], kind)).save(tmp_path / "odd.tiff")
+    with pytest.raises(VivaceError, match=r"^Image '.*odd.tiff' has grey values from .* scale them to 0 to"):
+        read_image(tmp_path / "odd.tiff")
+
+
+def test_what_is_left_out_of_a_picture_is_told(tmp_path):
+    red, clear = Image.new("RGB", (4, 4), "red"), Image.new("RGBA", (4, 4), (255, 0, 0, 100))
+    red.save(tmp_path / "plain.png")
+    red.convert("RGBA").save(tmp_path / "opaque.png")
+    clear.save(tmp_path / "clear.png")
+    red.save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("RGB", (4, 4), "blue")])
+    red.save(tmp_path / "pages.tiff", save_all=True, append_images=[Image.new("RGB", (4, 4), "blue")])
+    told = {path.name: [] for path in tmp_path.iterdir()}
+    for name, changes in told.items():
+        assert read_image(tmp_path / name, tell=changes.append)[0, 0].tolist() in ([255, 0, 0], [255, 155, 155])
+    assert told.pop("plain.png") == told.pop("opaque.png") == []
+    assert told.pop("clear.png") == ["is transparent in places, which are shown over white"]
+    assert all(changes == ["is animated or has several pages, of which the first is used"] for changes in told.values())
+
+
 def test_grey_and_palette_become_rgb(tmp_path):
     for mode in ("L", "LA", "P", "1", "CMYK"):
         suffix = "tiff" if mode == "CMYK" else "png"
         Image.new(mode, (6, 5)).save(tmp_path / f"{mode}.{suffix}")
-        assert read_image(tmp_path / f"{mode}.{suffix}").shape == (5, 6, 3)
+        picture = read_image(tmp_path / f"{mode}.{suffix}")
+        # Nothing is transparent black, which is shown over white, or no ink, which is white.
+        np.testing.assert_array_equal(picture, np.full((5, 6, 3), 255 if mode in ("LA", "CMYK") else 0))
 
 
 def test_damage_is_refused(tmp_path):

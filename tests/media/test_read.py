@@ -1,5 +1,6 @@
 """Reading: exact seeking, windows, any rate and layout, and damage that is never passed over."""
 
+import struct
 import tracemalloc
 import wave
 from fractions import Fraction
@@ -331,3 +332,40 @@ def test_damage_that_a_decoder_calls_a_lack_of_permission_is_damage(tmp_path):
     write_wav(tmp_path / "a.wav", np.zeros((1, 800), np.float32), 8000)
     with pytest.raises(VivaceError, match="is damaged"), opened(tmp_path / "a.wav"):
         raise av.error.PermissionError(1, "Operation not permitted")
+
+
+def wav_of(path, channels):
+    """A WAV of float32 samples [C, N] at 16 kHz, which may have more channels or larger samples than we write."""
+    content = np.ascontiguousarray(channels.T, "<f4").tobytes()
+    count = len(channels)
+    kind = struct.pack("<HHIIHH", 3, count, 16000, 64000 * count, 4 * count, 32)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + kind + b"data" + struct.pack("<I", len(content)) + content
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path
+
+
+@pytest.mark.parametrize("count", [3, 8, 9, 32, 64])
+def test_many_channels_without_places_are_averaged(tmp_path, count):
+    """Each of them is a constant of its own, so that one that is lost, doubled or shifted would show."""
+    levels = np.linspace(-0.5, 0.9, count, dtype=np.float32)
+    told = []
+    clip = read_clip(wav_of(tmp_path / "many.wav", np.repeat(levels[:, None], 5000, 1)), tell=told.append)
+    np.testing.assert_allclose(clip.audio, np.full((2, 5000), levels.mean()), atol=1e-6)
+    assert told == [f"has {count} channels, which are mixed down"]
+
+
+def test_more_channels_than_can_be_read_are_refused(tmp_path):
+    path = wav_of(tmp_path / "many.wav", np.zeros((65, 800), np.float32))
+    for read in (read_clip, read_audio):
+        with pytest.raises(VivaceError, match="has 65 channels of sound, more than the 64"):
+            read(path)
+
+
+def test_samples_beyond_one_are_cut_off_and_told(tmp_path):
+    told = []
+    samples = np.full((2, 800), 0.5, np.float32)
+    assert read_clip(wav_of(tmp_path / "a.wav", samples), tell=told.append).audio.max() == 0.5
+    samples[1, 7] = -1.75
+    audio = read_clip(wav_of(tmp_path / "a.wav", samples), tell=told.append).audio
+    assert (audio[1, 7], audio[1, 8]) == (-1.0, 0.5)
+    assert told == ["has samples up to 1.75, which are cut off at 1"]

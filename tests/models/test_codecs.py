@@ -117,3 +117,12 @@ def test_the_vocoder_can_learn_a_tone() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
+
+
+def test_the_vocoder_ends_no_louder_than_it_goes_on() -> None:
+    torch.manual_seed(0)
+    vocoder = IstftVocoder(dim=16, num_layers=1)
+    with torch.no_grad():
+        steady = vocoder(torch.full((8, 2, 50, 64), -3.0) + 0.5 * torch.randn(8, 2, 50, 64))
+    last, before = steady[..., -80:].square().mean(), steady[..., 1600:6400].square().mean()
+    assert last < 1.5 * before

@@ -119,16 +119,39 @@ def test_a_clip_begins_with_the_given_picture_and_goes_on_from_it(pipeline: Ship
     assert all(nearer)
 
 
+@pytest.mark.parametrize("pipeline", ["nano-nava"], indirect=True)
+def test_the_published_procedure_takes_the_picture_through_the_codec_and_the_default_holds_it(
+    pipeline: Shipped, items: list[WorldItem]
+) -> None:
+    picture = given(items[0], "ti2av")["image"]
+    firsts = {
+        preset: pipeline(
+            items[0].prompt, image=picture, preset=preset, seed=1, num_inference_steps=8, seconds=0.5
+        ).frames[0, 0]
+        for preset in ("default", "official")
+    }
+    np.testing.assert_array_equal(firsts["default"], picture)
+    assert 15 < psnr(error(firsts["official"], picture)) < 60
+
+
 def test_a_clip_goes_on_where_the_given_one_ends(pipeline: Shipped, items: list[WorldItem]) -> None:
     learned(pipeline, "extend")
     found, parts = made_for(pipeline, items[:6], "extend")
+    moves, sounds = 0, 0
     for item, clip, begun in zip(items, found, parts["extend"], strict=False):
         count = half(item)
         assert clip.frames is not None
+        assert clip.audio is not None
         assert len(clip.frames) > count
         np.testing.assert_array_equal(clip.frames[:count], begun.frames)
         # Only what moves may differ from one picture to the next.
         assert psnr(error(clip.frames[count], begun.frames[-1])) > 20
+        added, start = clip.frames[count:], round(count / float(clip.fps) * clip.sample_rate)
+        moves += float((np.ptp(added, axis=0).max(axis=-1) > 64).mean()) > 0.03
+        sounds += float(np.abs(clip.audio[:, start:]).max()) > 0.05
+    # In a frozen picture nothing changes by a quarter of the scale. What was given may have been all that happens.
+    assert moves >= 4
+    assert sounds >= 4
 
 
 def error(one: np.ndarray, other: np.ndarray) -> float:

@@ -67,18 +67,24 @@ def test_saved_models_are_whole(folders: Path, kind: str) -> None:
     ("damage", "complaint"),
     [
         (lambda f: (f / "model_index.json").unlink(), "no model_index.json"),
-        (lambda f: (f / "model_index.json").write_text("{"), "cannot be read"),
-        (lambda f: (f / "model_index.json").write_text("[]"), "no configuration"),
+        (lambda f: (f / "model_index.json").write_text("{"), "is damaged"),
+        (lambda f: (f / "model_index.json").write_text("[]"), "holds no JSON object"),
         (lambda f: (f / "model_index.json").write_text('{"_class_name": "FluxPipeline"}'), "holds a FluxPipeline"),
         (lambda f: shutil.rmtree(f / "vocoder"), "lacks its vocoder"),
         (lambda f: (f / "vae" / "config.json").unlink(), "configuration of its vae"),
-        (lambda f: (f / "vae" / "config.json").write_bytes(b"\xff\xfe"), "cannot be read"),
+        (lambda f: (f / "vae" / "config.json").write_bytes(b"\xff\xfe"), "is damaged"),
         (lambda f: (f / "vae" / "config.json").rename(f / "vae" / "other.json"), "configuration of its vae"),
         (lambda f: (f / "vae" / "config.json").write_text('{"base_dim": "a"}'), "makes no AutoencoderKLWan"),
         (lambda f: (f / "transformer" / "config.json").write_text('{"num_heads": 0}'), "makes no NavaTransformer"),
         (lambda f: _class(f, "vocoder", "nothere", "IstftVocoder"), "nothere.IstftVocoder, which this installation"),
         (lambda f: _class(f, "vocoder", "", "IstftVocoder"), "which this installation lacks"),
         (lambda f: _class(f, "vocoder", "vivace", "Timeline"), "makes no Timeline"),
+        (lambda f: _class(f, "vocoder", "os", "system"), "takes classes of vivace, diffusers, transformers only"),
+        (lambda f: _class(f, "scheduler", "os", "system"), "takes classes of vivace, diffusers, transformers only"),
+        (lambda f: _class(f, "tokenizer", "vivace.cli.main", "main"), "takes classes of vivace"),
+        (lambda f: _class(f, "scheduler", "diffusers", "utils"), "which this installation lacks"),
+        (lambda f: (f / "vae" / "config.json").write_text("[" * 100_000), "nested too deeply"),
+        (lambda f: next((f / "vae").glob("*.safetensors")).write_bytes(_nested()), "damaged or cut short"),
         (lambda f: next((f / "transformer").glob("*.safetensors")).unlink(), "lacks its weights"),
         (lambda f: _cut(next((f / "transformer").glob("*.safetensors"))), "damaged or cut short"),
         (lambda f: next((f / "transformer").glob("*.safetensors")).write_bytes(b""), "damaged or cut short"),
@@ -96,6 +102,12 @@ def test_broken_and_foreign_folders_are_refused(copy: Path, damage, complaint: s
 
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
+
+
+def _nested() -> bytes:
+    """A weights file whose header is nested more deeply than can be read."""
+    header = b"[" * 100_000
+    return len(header).to_bytes(8, "little") + header
 
 
 def _class(folder: Path, name: str, library: str, kind: str) -> None:
@@ -238,3 +250,12 @@ def test_the_hash_follows_configuration_and_weights(copy: Path, model_folder: Pa
     index["capabilities"]["width"] = 64
     (copy / "model_index.json").write_text(json.dumps(index))
     assert folder_hash(copy) != before
+
+
+def test_a_class_of_another_library_is_not_even_imported(copy: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "strange_library.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("vocoder", "scheduler"):
+        _class(copy, name, "strange_library", "Strange")
+        with pytest.raises(VivaceError, match=f"model's {name} is a strange_library.Strange"):
+            check_folder(copy)

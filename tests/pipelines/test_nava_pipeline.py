@@ -91,7 +91,11 @@ def test_a_callback_sees_both_latents_may_replace_them_and_may_cancel(pipeline: 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    for callback, error in ((stop, SamplingCancelledError), (interrupt, KeyboardInterrupt)):
+    def ask_to_stop(pipe: NavaPipeline, *_: Any) -> None:
+        pipe._interrupt = True
+
+    asked = (stop, SamplingCancelledError), (ask_to_stop, SamplingCancelledError)
+    for callback, error in (*asked, (interrupt, KeyboardInterrupt)):
         with pytest.raises(error):
             pipeline("a drum", seed=1, callback_on_step_end=callback)
     assert torch.equal(

@@ -36,7 +36,8 @@ def test_a_first_picture_comes_back_exactly_and_changes_the_rest(pipeline: NavaP
     free = pipeline("a drum", seed=1)
     np.testing.assert_array_equal(out.frames[0, 0], picture)
     assert not np.array_equal(out.frames[0, 1:], free.frames[0, 1:])
-    assert not np.allclose(out.audio, free.audio, atol=1e-4)
+    # Untrained weights make the sound faint: what the picture changes is measured against it.
+    assert np.abs(out.audio - free.audio).max() > 0.001 * np.abs(out.audio).max()
     with torch.no_grad():
         clean = encode_pictures(pipeline.vae, [picture[None]], torch.device("cpu"))
     assert torch.equal(out.latents.video[:, :, :1], clean)
@@ -190,11 +191,14 @@ def test_the_trained_size_nearest_in_shape_is_taken_unless_one_is_asked_for() ->
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I", "F", "HSV"])
 def test_pictures_of_any_mode(pipeline: NavaPipeline, mode: str) -> None:
-    picture = Image.fromarray(_pictures(1, 40, 48)[0]).convert("RGB")
-    converted = picture.convert("L").convert(mode) if mode in ("1", "LA", "I", "F") else picture.convert(mode)
-    plan = pipeline.plan("a", image=converted)
-    assert plan.arranged.known[0].pictures is not None
-    assert plan.arranged.known[0].pictures.shape == (1, 32, 32, 3)
+    halves = np.zeros((32, 32, 3), np.uint8)
+    halves[:, 16:] = 255  # black and white, which every mode can show
+    picture = Image.fromarray(halves)
+    grey = mode in ("1", "LA", "I", "F")
+    plan = pipeline.plan("a", image=(picture.convert("L") if grey else picture).convert(mode))
+    pictures = plan.arranged.known[0].pictures
+    assert pictures is not None
+    np.testing.assert_array_equal(pictures, halves[None])
 
 
 SILENT = Clip(_pictures(5), Fraction(24), None, RATE)
@@ -215,7 +219,7 @@ BLIND = Clip(None, Fraction(24), _sound(0.3), RATE)
         ({"video": BLIND}, "no pictures"),
         ({"extend": SILENT}, "give 'only video'"),
         ({"extend": BLIND}, "give 'only audio'"),
-        ({"extend": _clip(9, 40, 48)}, "40x48|48x40.*give size (32|64)x(32|64)"),
+        ({"extend": _clip(9, 40, 48)}, "48x40, which tiny cannot continue; give size 32x32 to"),
         ({"extend": _clip(9, fps=30)}, "give fps 24"),
         ({"extend": _clip(9), "seconds": 3601.0}, "above 0 and up to 3600"),
         ({"video": SILENT, "seconds": 1.0}, "give seconds 0.2, or leave"),
@@ -233,6 +237,39 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(
     with pytest.raises(VivaceError, match=complaint) as caught:
         pipeline.plan(**{"prompt": "a drum", **settings})
     assert "\n" not in str(caught.value)
+
+
+def test_the_size_that_is_named_is_a_trained_one_of_the_nearest_shape() -> None:
+    pipeline = tiny_pipeline(sizes=[[64, 64], [96, 64], [64, 96]], largest_side=96)
+    for height, width, named in ((384, 512, "96x64"), (512, 384, "64x96"), (40, 40, "64x64")):
+        with pytest.raises(VivaceError, match=f"{width}x{height}, .* give size {named} to have them cut and scaled"):
+            pipeline.plan("a", extend=_clip(9, height, width))
+
+
+def test_a_guide_without_anything_to_act_on_is_refused(pipeline: NavaPipeline) -> None:
+    for modalities in ("video", "audio"):
+        for guide in ("align", "align.audio"):
+            with pytest.raises(VivaceError, match=f"'{guide}' has nothing to act on, because the clip has one side"):
+                pipeline.plan("a", modalities=modalities, guides={guide: 2})
+        pipeline.plan("a", modalities=modalities, guides={"align": 0})  # which asks for what is so in any case
+    pipeline.plan("a", guides={"align": 2})
+
+
+def test_transparency_of_a_picture_object_is_told(pipeline: NavaPipeline) -> None:
+    picture = Image.fromarray(_pictures(1)[0])
+    assert pipeline.plan("a", image=picture.convert("RGBA")).arranged.notes == []
+    picture.putalpha(90)
+    told = "The given picture is transparent in places, which are shown over white."
+    assert pipeline.plan("a", image=picture).arranged.notes == [told]
+
+
+def test_what_a_continued_clip_s_timeline_has_of_the_given_one(pipeline: NavaPipeline) -> None:
+    plan = pipeline.plan("a", extend=_clip(9), seconds=0.5)
+    assert plan.arranged.shown == Fraction(5, 24)
+    assert plan.timeline.seconds - plan.arranged.shown == Fraction(1, 2)
+    sound = pipeline.plan("a", extend=_clip(9), seconds=0.5, modalities="audio").arranged
+    assert abs(float(sound.shown) - 5 / 24) < 0.001
+    assert pipeline.plan("a", image=_pictures(1)[0]).arranged.shown == 0
 
 
 def test_a_clip_of_another_size_is_continued_where_the_size_is_asked_for(pipeline: NavaPipeline) -> None:

@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,52 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path) == whole
     with pytest.raises(VivaceError, match="holds no other"):
         load_weights(whole, "other", ema=False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"step": "x"}', '{"step": 7}', '{"step": 7, "optimizers": []}']
+)
+def test_a_damaged_state_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+    layer, shadow, optimizers = parts()
+    saved = save_checkpoint(tmp_path, 7, {"layer": layer}, shadow, optimizers)
+    (saved / "state.json").write_text(text)
+    with pytest.raises(VivaceError, match="remove it, so that the run goes on from the one before") as caught:
+        restore_checkpoint(saved, {"layer": layer}, shadow, optimizers)
+    assert str(saved) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _names(checkpoint: Path, error: VivaceError) -> None:
+    assert str(checkpoint) in str(error)
+    assert str(error).endswith(".")
+    assert "\n" not in str(error)
+
+
+def test_whatever_is_damaged_in_a_checkpoint_is_restored_or_refused(tmp_path: Path) -> None:
+    layer, shadow, optimizers = parts()
+    saved = save_checkpoint(tmp_path, 7, {"layer": layer}, shadow, optimizers)
+    files = sorted(path for path in saved.iterdir() if path.is_file())
+    refused = 0
+    for number in range(120):
+        dice = random.Random(number)
+        path = files[number % len(files)]
+        whole = path.read_bytes()
+        changed = bytearray(whole[: dice.randrange(len(whole))] if number % 3 == 0 else whole)
+        for _ in range(3):
+            changed[(at := dice.randrange(min(len(changed), 80) + 1)) : at + 1] = bytes([dice.randrange(256)])
+        path.write_bytes(changed)
+        try:
+            restore_checkpoint(saved, {"layer": layer}, shadow, optimizers)
+        except VivaceError as error:
+            _names(saved, error)
+            refused += 1
+        path.write_bytes(whole)
+    assert refused > 60
+    assert restore_checkpoint(saved, {"layer": layer}, shadow, optimizers) == 7
+
+
+def test_a_checkpoint_of_other_modules_is_refused(tmp_path: Path) -> None:
+    layer, shadow, optimizers = parts()
+    saved = save_checkpoint(tmp_path, 7, {"layer": layer}, shadow, optimizers)
+    with pytest.raises(VivaceError, match=r"does not fit what is trained .*undo the recipe's changes"):
+        restore_checkpoint(saved, {"layer": nn.Linear(6, 5)}, shadow, optimizers)

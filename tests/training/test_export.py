@@ -46,6 +46,8 @@ def test_the_folder_holds_the_averaged_weights_and_makes_clips(run, codecs, tmp_
     assert np.isfinite(made.audio).all()
     index = json.loads((output / "model_index.json").read_text())
     assert index["transformer"] == ["vivace", "NavaTransformer"]
+    listed = json.loads((output / "checksums.json").read_text())["files"]
+    assert {output / name for name in listed} == set(output.rglob("*.safetensors"))
     assert oct((output / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mode)[-3:] == "644"
 
 
@@ -65,6 +67,9 @@ def test_the_transformer_knows_its_codecs_and_the_record_stands_beside_it(run, c
     with torch.no_grad():
         next(vae.parameters()).add_(0.1)
     vae.save_pretrained(other / "vae")
+    with pytest.raises(VivaceError, match=r"not those that checksums\.json lists"):
+        NavaPipeline.from_pretrained(other)
+    (other / "checksums.json").unlink()
     with pytest.raises(VivaceError, match="another vae"):
         NavaPipeline.from_pretrained(other)
 

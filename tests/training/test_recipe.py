@@ -89,6 +89,17 @@ def test_unreadable_files_are_named(tmp_path):
         load_recipe(tmp_path / "bytes.toml")
 
 
+def test_deeply_nested_toml_is_refused_in_one_sentence(tmp_path):
+    path = tmp_path / "deep.toml"
+    for text in ("a = " + "[" * 100_000, "a = " + "{b = " * 50_000, "\0", "a = " + "9" * 5000):
+        path.write_text(text)
+        with pytest.raises(VivaceError, match="cannot be read as TOML") as caught:
+            load_recipe(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(VivaceError, match="key 'workers'"):
+        load_recipe(SMOKE, ["workers=" + "[" * 100_000])
+
+
 def test_a_recipe_survives_its_json():
     recipe = load_recipe(SMOKE)
     assert RenderRecipe.model_validate_json(recipe_json(recipe)) == recipe

@@ -5,9 +5,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from vivace.cli.train import default_run, differing_keys, train
+from vivace.cli.train import default_run, train
 from vivace.data.shards import ShardReader
 from vivace.errors import Stopped, VivaceError
+from vivace.training.run_folder import differing_keys
 
 SMOKE = Path(__file__).with_name("smoke.toml")
 
@@ -46,7 +47,7 @@ def test_a_changed_recipe_is_refused_unless_changes_are_accepted(command):
 
 
 def test_ctrl_c_says_how_to_go_on(command, monkeypatch):
-    def interrupted(recipe, run):
+    def interrupted(recipe, run, begun):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vivace.training.recipe.run_recipe", interrupted)
@@ -63,3 +64,46 @@ def test_differences_are_named_by_their_keys():
     before = {"a": 1, "b": {"c": [1, {"d": 2}]}, "e": 3}
     assert differing_keys(before, {"a": 1, "b": {"c": [1, {"d": 4}]}, "f": 3}) == ["b.c.1.d", "e", "f"]
     assert differing_keys(before, json.loads(json.dumps(before))) == []
+
+
+def test_a_start_that_fails_claims_no_run(command):
+    """Data that is not there yet: once it is, the corrected recipe is not one of another run."""
+    Path("clips").mkdir()
+    Path("clips/thesis.txt").write_text("mine")
+    failed = command("--run", "run")
+    assert "holds other files" in str(failed.exception)
+    assert not Path("run/recipe.json").exists()
+    assert command("--run", "run", "--set", "output=other").exit_code == 0
+    assert json.loads(Path("run/recipe.json").read_text())["output"] == "other"
+
+
+def test_changes_that_fail_to_start_are_not_kept_either(command):
+    command("--run", "run")
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("mine")
+    assert command("--run", "run", "--set", "output=full", "--accept-changes").exit_code != 0
+    assert json.loads(Path("run/recipe.json").read_text())["output"] == "clips"
+    assert not Path("run/recipe-history.jsonl").exists()
+    assert command("--run", "run").exit_code == 0
+
+
+def test_a_codec_without_clips_claims_no_run(command, tmp_path):
+    recipe = Path(__file__).parents[2] / "recipes" / "nano-nava" / "2-video-codec.toml"
+    app = typer.Typer()
+    app.command()(train)
+    result = CliRunner().invoke(app, [str(recipe), "--run", "run"])
+    assert isinstance(result.exception, VivaceError)
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "[" * 100_000, '{"a": ' * 50_000, "\udcff"])
+@pytest.mark.parametrize("accepted", [(), ("--accept-changes",)])
+def test_a_damaged_record_is_refused_in_one_sentence(command, text, accepted):
+    Path("run").mkdir()
+    Path("run/recipe.json").write_bytes(text.encode(errors="surrogateescape"))
+    result = command("--run", "run", "--set", "workers=2", *accepted)
+    assert isinstance(result.exception, VivaceError)
+    told = str(result.exception)
+    assert told.startswith("Recipe 'run/recipe.json' is damaged")
+    assert told.endswith("restore it from a copy, or remove it to go on without what it said.")
+    assert "\n" not in told

@@ -89,6 +89,7 @@ def model(codecs: dict[str, Path], mute: Path, root: Path) -> Path:
         settings = [f"output={root / 'latents-pictures'}", "source.clips=10", "precision=fp32", *made_with, *quick]
         train("4-encode-pictures", root / "encode-pictures", settings)
         train("7-still", root / "still", last_changes(root))
+        train("7-together", root / "together", together_changes(root))
         toy = {
             "width": 32,
             "height": 32,
@@ -105,7 +106,7 @@ def model(codecs: dict[str, Path], mute: Path, root: Path) -> Path:
         made_of = [f"{name}={folder}" for name, folder in codecs.items()] + [f"speaker_encoder={encoder}"]
         changes = [f"capabilities.{name}={value}" for name, value in toy.items()]
         output = root / "model"
-        train("8-export-all", root / "export", [f"run={root / 'still'}", f"output={output}", *made_of, *changes])
+        train("8-export-all", root / "export", [f"run={root / 'together'}", f"output={output}", *made_of, *changes])
         return output
 
 
@@ -120,6 +121,11 @@ def joint_changes(root: Path, mute: Path) -> list[str]:
 def last_changes(root: Path) -> list[str]:
     sources = source_changes(root, 0, ("2s", "2s", "4s", "2s", "2s", "talk", "2s", "4s", "pictures"))
     return [f"start_from={root / 'all'}", *sources, "stages.0.steps=8", "loop.steps=8", *small_changes(root)]
+
+
+def together_changes(root: Path) -> list[str]:
+    sources = source_changes(root, 0, ("2s", "2s", "4s", "2s", "talk", "2s"))
+    return [f"start_from={root / 'still'}", *sources, "stages.0.steps=4", "loop.steps=4", *small_changes(root)]
 
 
 def source_changes(root: Path, stage: int, names: Sequence[str]) -> list[str]:

@@ -1,15 +1,17 @@
 """`vivace world`."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from vivace.cli.main import main
 from vivace.cli.world import app
 from vivace.errors import VivaceError
-from vivace.media import read_clip, read_image, write_wav
+from vivace.media import read_clip, read_image, write_png, write_wav
 from vivace.world import Scene, sample_scene
 
 SMALL = ["--seconds", "1", "--size", "64x64", "--fps", "8"]
@@ -91,8 +93,61 @@ def test_cuts_and_passings_are_marked_too(tmp_path: Path) -> None:
     assert run("play", "5", "--kind", "vehicle", *small)["events"]
 
 
+def test_words_are_marked_and_told(tmp_path: Path) -> None:
+    small = ["--seconds", "2", "--size", "64x64", "--fps", "8", "--output", str(tmp_path / "x.png")]
+    scene = sample_scene(7, kind="talk with effect")
+    assert scene.talk is not None
+    words = [word for line in scene.talk.lines for word in line.words]
+    command = ["play", "7", "--kind", "talk with effect", *small]
+    shown = run(*command)["events"]
+    said = " ".join(CliRunner().invoke(app, command).stdout.split())
+    assert "events at 0." in said
+    for word in words:
+        [time] = re.findall(rf"[ ;,] {word} at (\d\.\d{{3}})", said)
+        assert round(float(time), 3) in [round(each, 3) for each in shown]
+    assert shown == sorted(shown)
+    assert len(shown) > len(words)
+    # What has no single moment says so instead of naming none.
+    quiet = CliRunner().invoke(app, ["play", "7", "--kind", "ambience", *small]).stdout
+    assert quiet.rstrip().endswith("no single moment to mark")
+
+
 def test_sound_alone_is_not_played(tmp_path: Path) -> None:
     sound = tmp_path / "sound.wav"
     write_wav(sound, np.zeros((1, 8000), np.float32), 8000)
     with pytest.raises(VivaceError, match="no pictures"):
         run("play", str(sound), "--output", str(tmp_path / "x.png"))
+
+
+def test_play_overwrites_no_other_picture(tmp_path: Path) -> None:
+    run("render", "--count", "1", "--kind", "drum", "--output", str(tmp_path), *SMALL)
+    clip = next(tmp_path.glob("*.mp4"))
+    mine = clip.with_suffix(".png")
+    picture = np.full((8, 8, 3), 7, np.uint8)
+    write_png(mine, picture)
+    other = str(mine.with_stem(f"{mine.stem}-2"))
+    for _ in range(2):  # the second time its own sheet is replaced
+        found = CliRunner().invoke(app, ["play", str(clip)])
+        assert found.stdout.startswith(f"{other}: ")
+        assert found.stderr == f"Note: {mine} holds something else, so this is {Path(other).name}.\n"
+    np.testing.assert_array_equal(read_image(mine), picture)
+    assert run("play", "6", "--output", other, *SMALL)["output"] == str(mine.with_stem(f"{mine.stem}-2-2"))
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--kind", "piano"], "'piano' is unknown"),
+        (["--size", "7x7"], "height 7 is not usable"),
+        (["--fps", "0.001"], "fps 0.001 shows a picture for 1000 s"),
+    ],
+)
+def test_an_error_of_render_stands_alone(
+    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["world", "render", "--output", str(tmp_path / "w"), "--count", "1", *words]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert complaint in told.err
+    assert told.err.count("\n") == 1
+    assert "Fraction" not in told.err

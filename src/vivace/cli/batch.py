@@ -16,6 +16,7 @@ import typer
 from vivace.cli.generate import Download, Json, Memory
 from vivace.cli.making import Models, make_clip
 from vivace.cli.options import Request, slug
+from vivace.cli.outputs import Outputs
 from vivace.cli.rewriting import Rewrite, RewriteKey, RewriteModel, parse_rewrite
 from vivace.errors import VivaceError
 
@@ -49,34 +50,50 @@ def batch(
 
     Example: vivace batch jobs.jsonl --output clips
     """
-    from vivace.cli.record import same_clip
-
     chosen = {"rewrite": rewrite, "rewrite_model": rewrite_model, "rewrite_key": rewrite_key}
     parse_rewrite(rewrite, rewrite_model, rewrite_key)
     todo, failures = read_jobs(jobs, {name: value for name, value in chosen.items() if value is not None})
     models, made, kept, start = Models(allow_download, memory, many=True), 0, 0, time.perf_counter()
+    notes: list[tuple[int, str]] = []
     for job in todo:
         path = output / job.name
-        if same_clip(path, job.request):
-            kept += 1
-            continue
         try:
+            if _made_before(models, job, path):
+                kept += 1
+                continue
             clip = make_clip(models, job.request, path, contact_sheet=job.contact_sheet)
         except VivaceError as error:
             failures.append((job.line, str(error)))
             print(f"Line {job.line}: {error}", file=sys.stderr)
             continue
         made += 1
+        for note in clip.notes:
+            notes.append((job.line, note))
+            print(f"Note: line {job.line}: {note}", file=sys.stderr)
         left = (time.perf_counter() - start) / made * (len(todo) - made - kept)
         if not as_json:
             print(f"{made + kept}/{len(todo)}  {clip.path}  {_duration(left)} left", flush=True)
-    summary = {"made": made, "kept": kept, "failed": len(failures), "output": str(output)}
+    summary: dict[str, Any] = {"made": made, "kept": kept, "failed": len(failures), "output": str(output)}
     if as_json:
-        print(json.dumps({**summary, "failures": [{"line": n, "error": e} for n, e in failures]}, ensure_ascii=False))
+        summary["failures"] = [{"line": line, "error": error} for line, error in failures]
+        summary["notes"] = [{"line": line, "note": note} for line, note in notes]
+        print(json.dumps(summary, ensure_ascii=False))
     else:
         print(f"{made} made, {kept} already there, {len(failures)} failed; clips are in {output}.")
     if failures:
         raise typer.Exit(2)
+
+
+def _made_before(models: Models, job: Job, path: Path) -> bool:
+    """Whether a job's clip and all that goes with it is there, under its name or the free one that it then took.
+
+    Raises:
+        VivaceError: an unknown, incomplete or foreign model.
+    """
+    from vivace.cli.record import is_complete, of_request
+
+    there, _ = Outputs(path, job.contact_sheet).free(lambda path: of_request(path, job.request))
+    return is_complete(there, job.request, lambda: models.hash_of(models.folder(job.request)))
 
 
 def read_jobs(path: Path, rewrite: Mapping[str, str] = MappingProxyType({})) -> tuple[list[Job], list[tuple[int, str]]]:
@@ -89,9 +106,13 @@ def read_jobs(path: Path, rewrite: Mapping[str, str] = MappingProxyType({})) -> 
         VivaceError: the file cannot be read, or holds no job at all.
     """
     try:
-        if path.stat().st_size > MAX_JOBS_BYTES:
+        if path.exists() and not path.is_file():  # a device may have no end, and a pipe no beginning
+            raise VivaceError(f"Jobs file {str(path)!r} is no regular file; write the jobs into one.")
+        with path.open("rb") as file:
+            content = file.read(MAX_JOBS_BYTES + 1)
+        if len(content) > MAX_JOBS_BYTES:
             raise VivaceError(f"Jobs file {str(path)!r} is larger than {MAX_JOBS_BYTES >> 20} MiB; split it.")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = content.decode().splitlines()
     except (OSError, ValueError) as error:
         if isinstance(error, VivaceError):
             raise

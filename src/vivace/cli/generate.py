@@ -151,6 +151,11 @@ def rerun(
 
     record = read_record(clip)
     request = Request.from_json(record["request"])
+    if request.seed is None:
+        raise VivaceError(
+            f"The record of {str(clip)!r} has no seed, without which its clip cannot be made again; give one as vivace "
+            "wrote it."
+        )
     if model is not None:
         request = replace(request, model=model)
     start = time.perf_counter()

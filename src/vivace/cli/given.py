@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def all_given(request: Request, model: Callable[[], Path]) -> tuple[dict[str, Any], list[str]]:
     """What is in a request's files, with voices as the user's own speaker encoder hears them, if there is one.
 
-    Returns what `read_given` does, and what is to be said of the recordings.
+    Returns what `read_given` does, and what is to be said of the files.
 
     Args:
         model: gives the folder of the request's model, where that matters.
@@ -29,36 +29,51 @@ def all_given(request: Request, model: Callable[[], Path]) -> tuple[dict[str, An
     """
     if request.references:
         _check_references(model(), request.model)
-    given = read_given(request)
-    notes = [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
+    notes: list[str] = []
+    given = read_given(request, notes.append)
+    notes += [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
     if request.speaker_encoder is not None:
         given["voices"] = _hear(request.speaker_encoder, given["voices"], model())
     return given, notes
 
 
-def read_given(request: Request) -> dict[str, Any]:
+def read_given(request: Request, tell: Callable[[str], None] = lambda note: None) -> dict[str, Any]:
     """What is in a request's files, as arguments of a pipeline's `plan`.
+
+    Args:
+        tell: is called with a sentence for whatever reading changes of them and the clip is made with.
 
     Raises:
         VivaceError: a file that is gone, has changed since the request was made, or is of another kind or damaged.
     """
-    from vivace.media import read_clip, read_image
+    from vivace.media import is_still, read_clip, read_image
     from vivace.timeline import MAX_SECONDS
 
     paths = {name: file.check(name) for name, file in request.files().items()}
     # No model makes more than this; a second more tells a file that is cut from one that fits.
     most = 1.0 + (MAX_SECONDS if request.seconds is None else min(request.seconds, MAX_SECONDS))
     given: dict[str, Any] = {}
+
+    def of(name: str, *, used: bool = True) -> Callable[[str], None]:
+        return lambda change: tell(f"{name} {change}.") if used else None
+
     if "image" in paths:
-        given["image"] = read_image(paths["image"])
+        given["image"] = read_image(paths["image"], tell=of("The given picture"))
     if "audio" in paths:
-        given["audio"] = read_clip(paths["audio"], at_most=most, pictures=False)
-    if "video" in paths:
+        given["audio"] = read_clip(paths["audio"], at_most=most, pictures=False, tell=of("The given sound"))
+    for name in ("video", "extend"):
+        if name in paths and is_still(paths[name]):
+            raise VivaceError(
+                f"File {str(paths[name])!r} ({name}) is a still picture; begin a clip with it by --image, or name a "
+                "video."
+            )
+    if "video" in paths:  # of its sound nothing is used
         given["video"] = read_clip(paths["video"], at_most=most)
     if "extend" in paths:
-        given["extend"] = read_clip(paths["extend"])
+        given["extend"] = read_clip(paths["extend"], tell=of("The given clip", used=request.only != "video"))
     if request.references:
-        given["references"] = [read_image(file.check("reference")) for file in request.references]
+        shown = [file.check("reference") for file in request.references]
+        given["references"] = [read_image(path, tell=of(f"Reference {str(path)!r}")) for path in shown]
     if request.voices:
         given["voices"] = _read_voices(request.voices)
     elif "speaker_encoder" in paths:

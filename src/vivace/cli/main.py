@@ -45,6 +45,7 @@ def build() -> typer.Typer:
 
     from vivace.cli.batch import batch
     from vivace.cli.generate import generate, rerun
+    from vivace.cli.once import once_each
 
     class Commands(typer.core.TyperGroup):
         def invoke(self, ctx: Any) -> Any:
@@ -83,6 +84,7 @@ def build() -> typer.Typer:
             app.add_typer(module.app, name=name)
         else:
             app.command(name)(getattr(module, name))
+    once_each(app)
     return app
 
 

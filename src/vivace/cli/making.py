@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vivace.cli.given import all_given
 from vivace.cli.options import Request, check_output, slug
+from vivace.cli.outputs import Outputs, mark_of, write_sheet
 from vivace.cli.rewriting import Rewriters
 from vivace.errors import VivaceError
 
@@ -64,6 +65,7 @@ class Models:
         self.compiled = compiled
         self.crew = crew
         self._loaded: dict[tuple[Any, ...], tuple[ClipPipeline, str]] = {}
+        self._hashes: dict[Path, str] = {}
 
     def load(self, name: str) -> tuple[ClipPipeline, str]:
         """The pipeline of a model, all of it where it computes, and the hash of its folder.
@@ -133,6 +135,14 @@ class Models:
 
         return find_model(request.model, allow_download=self.allow_download)
 
+    def hash_of(self, folder: Path) -> str:
+        """Of a model's folder, computed once."""
+        from vivace.pipelines.folder import folder_hash
+
+        if folder not in self._hashes:
+            self._hashes[folder] = folder_hash(folder)
+        return self._hashes[folder]
+
     def adapt(self, pipeline: ClipPipeline, loras: Sequence[GivenLora]) -> list[str]:
         """Bring a pipeline's adapters to exactly these; returns what should be told of them.
 
@@ -146,7 +156,7 @@ class Models:
         return notes
 
     def _load(self, name: str, whole: bool = True) -> tuple[ClipPipeline, str]:
-        from vivace.pipelines.folder import find_model, folder_hash, read_index
+        from vivace.pipelines.folder import find_model, read_index
 
         folder = find_model(name, allow_download=self.allow_download)
         kind = read_index(folder)["_class_name"]
@@ -176,7 +186,7 @@ class Models:
             spread(pipeline, self.crew.context, self.crew.branches)
         if self.compiled:
             pipeline.compile_blocks()
-        return pipeline, folder_hash(folder)
+        return pipeline, self.hash_of(folder)
 
 
 def quiet_libraries() -> None:
@@ -210,13 +220,14 @@ def make_clip(
     Raises:
         VivaceError: a request that cannot be fulfilled or a path that cannot be written.
     """
-    from vivace.cli.record import as_metadata, free_path, write_record
+    from vivace.cli.record import as_metadata, of_request, write_record
+    from vivace.media import contact_sheet as sheet_of
     from vivace.media import write_clip
 
     start = time.perf_counter()
     request = request if request.seed is not None else replace(request, seed=secrets.randbelow(2**32))
     wanted = output or folder / f"{slug(request.prompt)}-{request.seed}{request.suffix}"
-    check_output(wanted, request)
+    check_output(wanted, request, contact_sheet)
     given, voice_notes = all_given(request, lambda: models.folder(request))
     rewriting = rewriting or models.rewrite(request, given)
     read = request if rewriting is None else replace(request, prompt=rewriting.prompt)
@@ -225,17 +236,26 @@ def make_clip(
     loaded = time.perf_counter()
     with step_bar(pipeline.steps_of(plan), progress) as advance:
         out = _run(pipeline, plan, advance)
-    path = free_path(wanted, request)
     clip = _clip_of(out)
     record = _record(request, rewriting, model_hash, pipeline, plan, out, clip, loaded - start)
-    write_clip(path, clip, as_metadata(record))
-    write_record(path, record)
-    sheet = _write_sheet(path, clip, request.prompt) if contact_sheet else None
+    outputs, name_notes = Outputs(wanted, contact_sheet).free(lambda path: of_request(path, request))
+    with outputs.written() as staged:
+        write_clip(staged.clip, clip, as_metadata(record))
+        write_record(staged.record, record)
+        if staged.sheet is not None:
+            sheet = sheet_of(clip.frames, clip.fps, clip.audio, clip.sample_rate, title=request.prompt)
+            write_sheet(staged.sheet, sheet, mark_of(request.to_json()))
     notes = [*(rewriting.notes() if rewriting else ()), *plan.arranged.notes, *load_notes, *voice_notes]
-    notes += pipeline.abilities.notes(read.prompt, plan.width, plan.height, float(out.timeline.seconds), plan.video)
-    if path != wanted:
-        notes.append(f"{wanted} holds another clip, so this one is {path.name}.")
-    return Made(path, record, sheet, notes)
+    notes += pipeline.abilities.notes(
+        read.prompt,
+        plan.width,
+        plan.height,
+        float(plan.timeline.seconds),
+        plan.video,
+        shown=float(plan.arranged.shown),
+        later=float(plan.arranged.later),
+    )
+    return Made(outputs.clip, record, outputs.sheet, [*notes, *name_notes])
 
 
 def _clip_of(out: ClipOutput) -> Clip:
@@ -286,15 +306,6 @@ def _record(
         "compiled": pipeline.compiled,
         "timings": {"load": load_seconds, **out.seconds_spent},
     }
-
-
-def _write_sheet(path: Path, clip: Clip, title: str) -> Path:
-    """Beside a clip, its contact sheet."""
-    from vivace.media import contact_sheet, write_png
-
-    sheet = path.with_suffix(".png")
-    write_png(sheet, contact_sheet(clip.frames, clip.fps, clip.audio, clip.sample_rate, title=title))
-    return sheet
 
 
 def follow(models: Models) -> None:

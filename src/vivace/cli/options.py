@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vivace.cli.files import GivenFile, GivenLora
+from vivace.cli.outputs import Outputs, check_ending
 from vivace.cli.rewriting import parse_rewrite
 from vivace.errors import VivaceError
 from vivace.pipelines.folder import is_folder, shipped_models
@@ -340,26 +340,11 @@ def slug(prompt: str, longest: int = 48) -> str:
     return name or (words[0][: longest // 2] if words else "clip")
 
 
-def check_output(path: Path, request: Request) -> None:
-    """Refuse before any work what could not be written after it.
+def check_output(path: Path, request: Request, contact_sheet: bool = False) -> None:
+    """Refuse before any work what could not be written after it: the clip, its record or its contact sheet.
 
     Raises:
         VivaceError: an extension that does not fit, a folder, a path that cannot be made or written.
     """
-    if path.suffix.lower() != request.suffix:
-        kind = "sound alone" if request.only == "audio" else "pictures"
-        raise VivaceError(
-            f"Output {str(path)!r} does not end in {request.suffix}, as a file of {kind} must; rename it."
-        )
-    try:
-        if path.is_dir():
-            raise VivaceError(f"Output {str(path)!r} is a folder; name a file in it.")
-        parent = next(folder for folder in path.absolute().parents if folder.exists())
-        if not parent.is_dir():
-            raise VivaceError(f"Output {str(path)!r} cannot be made: {str(parent)!r} is a file; choose another path.")
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise VivaceError(f"Output {str(path)!r} may not be written in {str(parent)!r}; choose another folder.")
-    except (OSError, ValueError) as error:
-        if isinstance(error, VivaceError):
-            raise
-        raise VivaceError(f"Output {str(path)!r} is no possible path ({error}); choose another.") from None
+    check_ending(path, request.suffix, "a file of sound alone" if request.only == "audio" else "a file of pictures")
+    Outputs(path, contact_sheet).check()

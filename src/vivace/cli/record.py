@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vivace.cli.options import Request
+from vivace.cli.outputs import Outputs, mark_of, sheet_mark
 from vivace.errors import VivaceError
 from vivace.media import read_metadata, replacing
 
@@ -31,12 +33,28 @@ def as_metadata(record: dict[str, Any]) -> dict[str, str]:
     return {"title": record["request"]["prompt"], TAG: text}
 
 
-def write_record(clip: Path, record: dict[str, Any]) -> Path:
-    """Write the record beside the clip; the path is the clip's with .json."""
-    path = clip.with_suffix(".json")
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record as JSON, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
+
+
+def read_json(path: Path, tag: str = TAG) -> Any:
+    """What a clip's file holds as JSON under a tag, or a JSON file as its content; None where that is no JSON.
+
+    Raises:
+        VivaceError: no such file, or one that cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".json":
+            return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_metadata(path).get(tag, ""))
+    except OSError as error:
+        raise VivaceError(f"Record {str(path)!r} cannot be read ({error}); check the path.") from None
+    except (ValueError, TypeError, RecursionError) as error:  # tags, too, may be JSON: of any kind and depth
+        if isinstance(error, VivaceError):
+            raise
+        return None
 
 
 def read_record(clip: Path) -> dict[str, Any]:
@@ -45,15 +63,8 @@ def read_record(clip: Path) -> dict[str, Any]:
     Raises:
         VivaceError: no such file, or none of ours.
     """
-    if clip.suffix.lower() == ".json":
-        try:
-            text = clip.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise VivaceError(f"Record {str(clip)!r} cannot be read ({error}); check the path.") from None
-    else:
-        text = read_metadata(clip).get(TAG, "")
+    record = read_json(clip)
     try:
-        record = json.loads(text)
         if record["format"] != FORMAT:
             raise VivaceError(f"The record of {str(clip)!r} has format {record['format']!r}; use a newer vivace.")
         Request.from_json(record["request"])
@@ -78,18 +89,30 @@ def rewriting_of(record: dict[str, Any]) -> Rewriting | None:
     return Rewriting.from_json(record["rewriting"])
 
 
-def same_clip(path: Path, request: Request) -> bool:
-    """Whether the file at `path` is a clip made from this very request."""
+def of_request(path: Path, request: Request) -> bool:
+    """Whether a file is a clip, a record or a contact sheet of this very request."""
+    if path.suffix.lower() == ".png":
+        return sheet_mark(path) == mark_of(request.to_json())
     try:
         return Request.from_json(read_record(path)["request"]) == request
     except VivaceError:
         return False
 
 
-def free_path(path: Path, request: Request) -> Path:
-    """`path`, or with -2, -3, ... the first name that no other clip has; a clip of the same request is replaced."""
-    candidate, number = path, 2
-    while candidate.exists() and not same_clip(candidate, request):
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        number += 1
-    return candidate
+def is_complete(outputs: Outputs, request: Request, model_hash: Callable[[], str]) -> bool:
+    """Whether all of these files are there and whole, of this very request and of the model as it is now.
+
+    Args:
+        model_hash: gives the hash of the model's folder; asked only where all else fits.
+    """
+    from vivace.media.whole import is_whole
+
+    try:
+        record = read_record(outputs.clip)
+        if record != read_record(outputs.record):
+            return False
+        parts = [outputs.clip, *([] if outputs.sheet is None else [outputs.sheet])]
+        there = all(part.is_file() and of_request(part, request) and is_whole(part) for part in parts)
+    except (VivaceError, OSError):
+        return False
+    return there and record["model_hash"] == model_hash()

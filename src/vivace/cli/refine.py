@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vivace.cli.files import GivenFile
+    from vivace.cli.outputs import Outputs
     from vivace.pipelines.refiner import AliveRefinerPipeline, RefinerOutput, RefinerPlan
 
 DEFAULT_REFINER = "nano-alive-refiner"
@@ -61,7 +62,9 @@ def refine(
     from vivace.cli.files import GivenFile
     from vivace.cli.making import quiet_libraries, step_bar
     from vivace.cli.options import parse_guides, parse_size
+    from vivace.cli.outputs import Outputs, mark_of, write_sheet
     from vivace.cli.record import write_record
+    from vivace.media import contact_sheet as sheet_of
     from vivace.media import read_clip, write_pictures_over_sound
     from vivace.pipelines.folder import REFINERS, find_model
     from vivace.timeline import MAX_SECONDS
@@ -71,7 +74,8 @@ def refine(
     guides = dict(parse_guides(guide or ()))
     seed = secrets.randbelow(2**32) if seed is None else seed
     source = GivenFile.named("clip", clip)
-    path = _target(clip, output)
+    wanted = Outputs(_target(clip, output), contact_sheet)
+    wanted.check()
     said = prompt if prompt is not None else own_prompt(clip)
     folder = find_model(model, kinds=REFINERS)
     given = read_clip(clip, at_most=MAX_SECONDS + 1)
@@ -97,10 +101,14 @@ def refine(
     record = _record(source, said, folder, seed, pipeline, plan, out, loaded - start)
     tags = {"title": said or clip.stem, TAG: json.dumps(record, ensure_ascii=False, separators=(",", ":"))}
     source.check("clip")  # what is copied is the sound of the very file that was refined
-    write_pictures_over_sound(path, out.frames, out.fps, clip, tags)
-    write_record(path, record)
-    sheet = _write_sheet(path, out, said or clip.stem) if contact_sheet else None
-    _report(path, sheet, plan.notes, seed, time.perf_counter() - start, record, as_json)
+    outputs, name_notes = wanted.free(lambda path: _of_record(path, record))
+    with outputs.written() as staged:
+        write_pictures_over_sound(staged.clip, out.frames, out.fps, clip, tags)
+        write_record(staged.record, record)
+        if staged.sheet is not None:
+            sheet = sheet_of(out.frames, out.fps, out.audio, out.audio_sample_rate, title=said or clip.stem)
+            write_sheet(staged.sheet, sheet, mark_of(_asked(record)))
+    _report(outputs, [*plan.notes, *name_notes], seed, time.perf_counter() - start, record, as_json)
 
 
 def _check_own_sound(path: Path, plan: RefinerPlan) -> None:
@@ -121,9 +129,10 @@ def _target(clip: Path, output: Path | None) -> Path:
     Raises:
         VivaceError: no .mp4, or the clip itself.
     """
+    from vivace.cli.outputs import check_ending
+
     path = clip.with_name(f"{clip.stem}-refined.mp4") if output is None else output
-    if path.suffix.lower() != ".mp4":
-        raise VivaceError(f"Output {str(path)!r} does not end in .mp4; refined clips are written as .mp4.")
+    check_ending(path, ".mp4", "a refined clip")
     if path.resolve() == clip.resolve():
         raise VivaceError(f"Output {str(path)!r} is the clip itself; name another file.")
     return path
@@ -168,13 +177,24 @@ def _record(
     }
 
 
-def _write_sheet(path: Path, out: RefinerOutput, title: str) -> Path:
-    """Beside a clip, its contact sheet."""
-    from vivace.media import contact_sheet, write_png
+def _asked(record: dict[str, Any]) -> dict[str, Any]:
+    """What tells a record's clip from those of other requests, as JSON has it."""
+    names = ("format", "clip", "prompt", "model", "model_hash", "seed", "settings")
+    asked: dict[str, Any] = json.loads(json.dumps({name: record[name] for name in names}))
+    return asked
 
-    sheet = path.with_suffix(".png")
-    write_png(sheet, contact_sheet(out.frames, out.fps, out.audio, out.audio_sample_rate, title=title))
-    return sheet
+
+def _of_record(path: Path, record: dict[str, Any]) -> bool:
+    """Whether a file is a clip, a record or a contact sheet of the same request as a record's."""
+    from vivace.cli.outputs import mark_of, sheet_mark
+    from vivace.cli.record import read_json
+
+    if path.suffix.lower() == ".png":
+        return sheet_mark(path) == mark_of(_asked(record))
+    try:
+        return _asked(read_json(path, TAG)) == _asked(record)
+    except (VivaceError, KeyError, TypeError):
+        return False
 
 
 def pictures_hash(latents: Tensor | None) -> str:
@@ -205,23 +225,23 @@ def _loaded(folder: Path, base: str | None) -> AliveRefinerPipeline:
 
 
 def _report(
-    path: Path, sheet: Path | None, notes: list[str], seed: int, seconds: float, record: dict[str, Any], as_json: bool
+    outputs: Outputs, notes: list[str], seed: int, seconds: float, record: dict[str, Any], as_json: bool
 ) -> None:
     for note in notes:
         print(f"Note: {note}", file=sys.stderr)
     if as_json:
         entries = {
-            "path": str(path),
+            "path": str(outputs.clip),
             "seed": seed,
             "seconds": round(seconds, 3),
-            "contact_sheet": None if sheet is None else str(sheet),
-            "record": str(path.with_suffix(".json")),
+            "contact_sheet": None if outputs.sheet is None else str(outputs.sheet),
+            "record": str(outputs.record),
             "notes": notes,
         }
         print(json.dumps(entries, ensure_ascii=False))
         return
     spent = f"sampling {record['timings']['sampling']:.1f} s, decoding {record['timings']['decoding']:.1f} s"
     size = f"{record['settings']['width']}x{record['settings']['height']}"
-    print(f"{path}  {size}  seed {seed}  {seconds:.1f} s ({spent})")
-    if sheet is not None:
-        print(sheet)
+    print(f"{outputs.clip}  {size}  seed {seed}  {seconds:.1f} s ({spent})")
+    if outputs.sheet is not None:
+        print(outputs.sheet)

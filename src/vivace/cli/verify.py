@@ -45,7 +45,8 @@ def verify(
 
     The package carries cases on small synthetic weights; they show that the arithmetic is the published one, not that
     any released weights are right. --weights prints a fingerprint of such weights, the same for the official file and
-    every folder made from it, to be compared with what others report.
+    every folder made from it, to be compared with what others report; a folder's weights files are compared with the
+    checksums in it first, whatever their size.
 
     Exits with 1 when a case fails or was not run, or when there are none.
 
@@ -63,7 +64,9 @@ def verify(
     identity = None
     if weights is not None:
         from vivace.conversion.identity import identify
+        from vivace.pipelines.checksums import check_weights
 
+        check_weights(weights, largest=None)
         identity = identify(weights, config)
     folder = golden or shipped_folder()
     results = verify_folder(folder, device=device, dtype=dtype, backend=backend)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +56,9 @@ def render(
     width, height = _size(size)
     timeline = _timeline(seconds, fps)
     made = 0
-    for number in track(range(count), "Rendering", console=Console(stderr=True), disable=as_json):
+    # Only where a person watches, and gone where an error or the last line takes its place.
+    hidden = as_json or not sys.stderr.isatty()
+    for number in track(range(count), "Rendering", console=Console(stderr=True), disable=hidden, transient=True):
         scene = _scene(seed + number, split, kind, seconds)
         record = _record(scene, timeline, height, width)
         clip_path = output / f"{split}-{scene.kind}-{scene.seed:06d}.mp4"
@@ -91,8 +94,9 @@ def play(
     fps: Fps = 24.0,
     as_json: Json = False,
 ) -> None:
-    """Make a contact sheet: pictures over waveform and spectrogram, with a tick at every event, cut and passing."""
-    from vivace.media import contact_sheet, read_clip, write_png
+    """Make a contact sheet: pictures over waveform and spectrogram, ticks at events, words, cuts and passings."""
+    from vivace.cli.outputs import check_ending, free_name, mark_of, sheet_mark, write_sheet
+    from vivace.media import contact_sheet, read_clip
     from vivace.world import render_audio, render_video, truth
 
     frames: Any
@@ -115,22 +119,41 @@ def play(
         events = _moments(truth(scene, _timeline(float(clip.seconds), float(clip.fps)), height, width))
         frames, audio, rate, sample_rate = clip.frames, clip.audio, clip.fps, clip.sample_rate
         target = output or Path(what).with_suffix(".png")
-    if target.suffix.lower() != ".png":
-        raise VivaceError(f"Output {str(target)!r} does not end in .png; contact sheets are written as PNG.")
-    write_png(target, contact_sheet(frames, rate, audio, sample_rate, events=events, title=title))
+    check_ending(target, ".png", "a contact sheet")
+    mark = mark_of({"scene": scene.to_json(), "pictures": frames.shape, "fps": str(rate)})
+    target, notes = free_name(target, lambda path: [path], lambda path: sheet_mark(path) == mark)
+    write_sheet(target, contact_sheet(frames, rate, audio, sample_rate, events=events, title=title), mark)
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
     if as_json:
-        typer.echo(json.dumps({"output": str(target), "caption": title, "events": events, "seed": scene.seed}))
+        times = [time for time, _ in events]
+        typer.echo(json.dumps({"output": str(target), "caption": title, "events": times, "seed": scene.seed}))
     else:
-        typer.echo(f"{target}: {title}\nevents at {', '.join(f'{time:.3f}' for time in events)} s")
+        typer.echo(f"{target}: {title}\n{_told(events)}")
 
 
 app.command(epilog="Example: vivace world portrait anna.png --seed 8")(portrait)
 
 
-def _moments(known: Truth) -> list[float]:
-    """What deserves a tick, in seconds: events, cuts, and the moment at which a vehicle is nearest."""
+def _moments(known: Truth) -> list[tuple[float, str]]:
+    """What deserves a tick, in order of time (s), with its name where it has one: events, cuts, the moment at which a
+    vehicle is nearest, and by its name every word that is spoken."""
     passing = [] if known.passing is None else [known.passing.time]
-    return sorted([*known.times, *known.cuts, *passing])
+    lines = () if known.talk is None else known.talk.lines
+    words = [(word.start, word.word) for line in lines for word in line.words if word.start < known.seconds]
+    return sorted([*((time, "") for time in (*known.times, *known.cuts, *passing)), *words])
+
+
+def _told(moments: list[tuple[float, str]]) -> str:
+    """A line on what happens when."""
+    parts = []
+    events = [f"{time:.3f}" for time, word in moments if not word]
+    words = [f"{word} at {time:.3f}" for time, word in moments if word]
+    if events:
+        parts.append(f"events at {', '.join(events)} s")
+    if words:
+        parts.append(f"{', '.join(words)} s")
+    return "; ".join(parts) or "no single moment to mark"
 
 
 def _size(text: str) -> tuple[int, int]:

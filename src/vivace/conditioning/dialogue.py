@@ -6,7 +6,8 @@
     anna: goodbye
 
 A voice is a file or the name of a saved one. The lines may also stand under `lines:`, as a list or as they are. YAML is
-read as plain text (`yes`, `2` and `no` are words here), and a name may come back, which a table of YAML's would forbid.
+read as plain text (`yes`, `2` and `no` are words here), and in the lines a name may come back, which a table of YAML's
+would forbid. Every speaker has a line.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def parse_dialogue(text: str, folder: Path, what: str = "The dialogue") -> Dialo
         if key == SPEAKERS:
             if speakers:
                 raise VivaceError(f"{what} has {SPEAKERS!r} twice; put all speakers into one.")
-            speakers = {name: _speaker(name, entry, folder, what) for name, entry in _entries(value, f"{what}: {key}")}
+            for name, entry in _distinct(value, f"{what}: {key}").items():
+                speakers[name] = _speaker(name, entry, folder, what)
         elif key == LINES:
             lines += _lines(value, what)
         else:
@@ -118,6 +120,9 @@ def parse_dialogue(text: str, folder: Path, what: str = "The dialogue") -> Dialo
             raise VivaceError(f"{what} has a line of {name!r}, who is none of its speakers; add them or correct it.")
         if not words or SPEECH_START in words or SPEECH_END in words:
             raise VivaceError(f"{what} has the line {words!r} of {name!r}; write the words alone.")
+    silent = [name for name in speakers if name not in dict(lines)]
+    if silent:
+        raise VivaceError(f"{what} has no line of its speaker {silent[0]!r}; add one, or leave them out.")
     return Dialogue(speakers, tuple(lines))
 
 
@@ -126,6 +131,17 @@ def _entries(node: yaml.Node | None, what: str) -> list[tuple[str, yaml.Node]]:
     if not isinstance(node, yaml.MappingNode):
         raise VivaceError(f"{what} is no table; write lines of the form 'name: value'.")
     return [(_text(key, what), value) for key, value in node.value]
+
+
+def _distinct(node: yaml.Node, what: str) -> dict[str, yaml.Node]:
+    """Keys and values of a table in which none may come back."""
+    entries = _entries(node, what)
+    found = dict(entries)
+    if len(found) < len(entries):
+        names = [name for name, _ in entries]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise VivaceError(f"{what} has {twice!r} twice; leave one of them out.")
+    return found
 
 
 def _lines(node: yaml.Node, what: str) -> list[tuple[str, str]]:
@@ -137,7 +153,7 @@ def _lines(node: yaml.Node, what: str) -> list[tuple[str, str]]:
 def _speaker(name: str, node: yaml.Node, folder: Path, what: str) -> Speaker:
     if not isinstance(node, yaml.MappingNode):
         return Speaker(name, _voice(_text(node, f"{what}: {name}"), folder))
-    entries = {key: _text(value, f"{what}: {name}: {key}") for key, value in _entries(node, what)}
+    entries = {key: _text(value, f"{what}: {name}: {key}") for key, value in _distinct(node, f"{what}: {name}").items()}
     unknown = sorted(set(entries) - {"voice", "look"})
     if unknown:
         raise VivaceError(f"{what} gives {name!r} an unknown {unknown[0]!r}; use voice and look.")

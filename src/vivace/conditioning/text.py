@@ -42,7 +42,7 @@ def check_prompt(prompt: str, what: str = "The prompt") -> str:
 
     Raises:
         VivaceError: empty, control characters, broken Unicode, tokens reserved for the model, or speech marks that are
-            unbalanced, nested or empty.
+            unbalanced, nested or without a letter or digit between them.
     """
     if not isinstance(prompt, str):
         raise VivaceError(f"{what} is {type(prompt).__name__}, not text; give a sentence.")
@@ -66,7 +66,7 @@ def speech_spans(prompt: str, what: str = "The prompt") -> list[str]:
     """What is spoken, in order.
 
     Raises:
-        VivaceError: speech marks that are unbalanced, nested or empty.
+        VivaceError: speech marks that are unbalanced, nested or without a letter or digit between them.
     """
     spans: list[str] = []
     start: int | None = None
@@ -81,8 +81,9 @@ def speech_spans(prompt: str, what: str = "The prompt") -> list[str]:
             )
         else:
             spans.append(prompt[start : tag.start()].strip())
-            if not spans[-1]:
-                raise VivaceError(f"{what} has nothing between {SPEECH_START} and {SPEECH_END}; write what is spoken.")
+            if not any(unicodedata.category(character)[0] in "LN" for character in spans[-1]):
+                lack = "no letter or digit" if spans[-1] else "nothing"
+                raise VivaceError(f"{what} has {lack} between {SPEECH_START} and {SPEECH_END}; write what is spoken.")
             start = None
     if start is not None:
         raise VivaceError(f"{what} opens {SPEECH_START} and never closes it; add {SPEECH_END} behind what is spoken.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -30,6 +30,8 @@ SILENCE_DBFS = -60.0
 PAUSE_DB = 35.0  # what lies this far below the loud parts is a pause
 # Of the speech. A clean sine stays below it, ordinary speech a hundred times.
 CLIPPED_SHARE = 0.04
+# Of the louder channel's power. Unlike sounds in two channels leave a quarter of it, or more.
+CANCELLED = 0.1
 _BLOCK = 320  # 20 ms
 _REACH = 4  # blocks around speech that are kept, where consonants are quiet
 
@@ -75,15 +77,27 @@ def read_voice(path: str | Path) -> Recording | Tensor:
             assert found.vector is not None
             return found.vector
         return Recording(found.samples.numpy(), SAMPLE_RATE, name, vectors=vectors_folder(Path(path)))
-    sound = read_audio(path, SAMPLE_RATE, 1, longest=LONGEST_FILE_SECONDS, at_most=MOST_FILE_SECONDS)
-    return recording(sound[0], SAMPLE_RATE, name)
+    changes: list[str] = []
+    sound = read_audio(
+        path, SAMPLE_RATE, 2, longest=LONGEST_FILE_SECONDS, at_most=MOST_FILE_SECONDS, tell=changes.append
+    )
+    mono = sound.mean(0)
+    powers = [float(np.square(channel, dtype=np.float64).mean()) for channel in (*sound, mono)]
+    if powers[2] < CANCELLED * max(powers[:2]):
+        mono = sound[int(powers[1] > powers[0])]
+        changes.append("has two channels that cancel each other, of which the louder one is used")
+    # A longer file is read as far as this; of one just as long the same may be said.
+    part = f"its first {MOST_FILE_SECONDS / 60:g} minutes" if len(mono) >= MOST_FILE_SECONDS * SAMPLE_RATE else ""
+    heard = recording(mono, SAMPLE_RATE, name, part)
+    return replace(heard, notes=(*(f"{name} {change}." for change in changes), *heard.notes))
 
 
-def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice") -> Recording:
+def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice", part: str = "") -> Recording:
     """Check sound and cut its pauses out; at most the first 30 s of speech are kept.
 
     Args:
         samples: mono [N].
+        part: what of a longer recording they are, as a message says it.
 
     Raises:
         VivaceError: a wrong shape, silence, clipped or too short speech.
@@ -96,14 +110,16 @@ def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice") ->
             f"{name} is {len(sound) / sample_rate:.2f} s long; give at least {LEAST_SPEECH_SECONDS:g} s of speech, "
             "better 3 s."
         )
+    where = f" in {part}, which are all that is heard" if part else ""
     flat = _samples_in_flat_tops(sound)  # before the mean is taken off, which moves the two ceilings apart
     sound = sound - sound.mean()
     if float(np.abs(sound).max()) < 10 ** (SILENCE_DBFS / 20):
-        raise VivaceError(f"{name} is silent; give a recording in which somebody speaks.")
+        remedy = "cut out the part" if part else "give a recording"
+        raise VivaceError(f"{name} is silent{where}; {remedy} in which somebody speaks.")
     speech = without_pauses(sound, sample_rate)
     if len(speech) < LEAST_SPEECH_SECONDS * sample_rate:
         raise VivaceError(
-            f"{name} has {len(speech) / sample_rate:.2f} s of speech; give at least {LEAST_SPEECH_SECONDS:g} s, "
+            f"{name} has {len(speech) / sample_rate:.2f} s of speech{where}; give at least {LEAST_SPEECH_SECONDS:g} s, "
             "better 3 s."
         )
     stuck = flat / len(speech)

@@ -17,10 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -32,12 +32,15 @@ from torch import Tensor
 
 from vivace.errors import VivaceError
 from vivace.media.atomic import replacing
+from vivace.plain_json import read_object
 
 FORMAT = "vivace-shards"
 VERSION = 1
 # A shard stays under 16 MB, which version control and object stores with small parts take without complaint.
 MAX_BYTES = 15_000_000
 OPEN_SHARDS = 32
+_ANEW = "remove the folder and make it anew"
+_REWRITE = "remove that file and run the recipe again, which writes it anew"
 
 Content = Literal["clips", "latents"]
 
@@ -62,24 +65,25 @@ class ShardHeader:
     @classmethod
     def read(cls, folder: Path) -> ShardHeader:
         """Raises:
-        VivaceError: the folder has no header, or one of another format or a later version.
+        VivaceError: the folder has no header, a damaged one, or one of another format or a later version.
         """
         path = folder / "header.json"
         if not path.is_file():
             raise VivaceError(f"Folder {str(folder)!r} holds no shards (header.json is missing); render or encode it.")
-        try:
-            header = json.loads(path.read_text())
-            known = header["format"] == FORMAT and header["version"] <= VERSION
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        header = read_object(path, _ANEW, what="Header")
+        name, version = header.get("format"), header.get("version")
+        if not isinstance(name, str) or not isinstance(version, int):
+            raise VivaceError(f"Header {str(path)!r} is damaged (it names no format and version); {_ANEW}.")
+        if name != FORMAT or version > VERSION:
             raise VivaceError(
-                f"Header {str(path)!r} is damaged ({error}); remove the folder and make it anew."
-            ) from None
-        if not known:
-            raise VivaceError(
-                f"Folder {str(folder)!r} has the format {header['format']!r} version {header['version']}, and this "
+                f"Folder {str(folder)!r} has the format {name!r} version {version}, and this "
                 f"release reads {FORMAT!r} up to version {VERSION}; make it anew or use a later release."
             )
-        return cls(**header)
+        content: Any = header.get("content")
+        metadata = header.get("metadata")
+        if content not in get_args(Content) or not isinstance(metadata, dict) or len(header) != len(fields(cls)):
+            raise VivaceError(f"Header {str(path)!r} is damaged (not the content and metadata of shards); {_ANEW}.")
+        return cls(content, metadata, name, version)
 
 
 def shard_name(number: int) -> str:
@@ -95,7 +99,7 @@ class ShardWriter:
         max_bytes: a shard is closed before it would exceed this; one sample alone may.
 
     Raises:
-        VivaceError: the folder holds something else, or shards with another header.
+        VivaceError: the folder holds something else, shards with another header, or a damaged list of samples.
     """
 
     def __init__(self, folder: str | Path, header: ShardHeader, max_bytes: int = MAX_BYTES) -> None:
@@ -116,8 +120,11 @@ class ShardWriter:
             with replacing(self.folder / "header.json") as temporary:
                 temporary.write_text(header.to_json() + "\n")
         self._parts = _complete_parts(self.folder)
+        index = self.folder / "index.parquet"
+        self.finished = index.is_file()
+        if self.finished:
+            _read_table(index, _REWRITE)
         self._seen = {sample for part in self._parts for sample in part.column("id").to_pylist()}
-        self.finished = (self.folder / "index.parquet").is_file()
 
     def __len__(self) -> int:
         """Samples added so far, those of an earlier, interrupted writer included."""
@@ -188,17 +195,48 @@ def _digest(path: Path) -> str:
 
 
 def _shard_facts(table: pa.Table) -> dict[str, dict[str, Any]]:
-    facts: dict[str, dict[str, Any]] = json.loads((table.schema.metadata or {}).get(b"shards", b"{}"))
+    """Length and checksum of each shard, by its name.
+
+    Raises:
+        ValueError: there is none, or another one than a writer gives.
+    """
+    facts: Any = json.loads((table.schema.metadata or {}).get(b"shards", b""))
+    whole = isinstance(facts, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
+        for entry in facts.values()
+    )
+    if not whole:
+        raise ValueError("no lengths and checksums of shards")
+    assert isinstance(facts, dict)
     return facts
+
+
+def _read_table(path: Path, remedy: str) -> pa.Table:
+    """The rows of one or all shards, with what the file says of the shards.
+
+    Raises:
+        VivaceError: the file is damaged.
+    """
+    try:
+        table = pq.read_table(path)
+        table.validate(full=True)
+        shards = set(table.column("shard").to_pylist())
+        if table.column("id").null_count or not shards <= _shard_facts(table).keys():
+            raise ValueError("samples without a name or a shard")
+    # Arrow's errors are mostly, but not all, ValueErrors; a damaged length also asks for more memory than there is.
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise VivaceError(f"List of samples {str(path)!r} is damaged ({reason}); {remedy}.") from None
+    return table
 
 
 def _complete_parts(folder: Path) -> list[pa.Table]:
     """The parts of the shards that are whole, in order, up to the first that is not."""
     parts: list[pa.Table] = []
     while (path := folder / f"{shard_name(len(parts))}.parquet").is_file():
-        part = pq.read_table(path)
+        part = _read_table(path, _REWRITE)
         shard = folder / f"{shard_name(len(parts))}.safetensors"
-        if not shard.is_file() or shard.stat().st_size != _shard_facts(part)[shard.stem]["bytes"]:
+        if not shard.is_file() or shard.stat().st_size != _shard_facts(part).get(shard.stem, {}).get("bytes"):
             break
         parts.append(part)
     return parts
@@ -212,7 +250,8 @@ class ShardReader:
         content: what the caller expects; any content when None.
 
     Raises:
-        VivaceError: no shards there, shards of other content, an unfinished folder, a missing or truncated shard.
+        VivaceError: no shards there, shards of other content, an unfinished folder, a damaged index, a missing or
+            truncated shard.
     """
 
     def __init__(self, folder: str | Path, content: Content | None = None) -> None:
@@ -223,10 +262,7 @@ class ShardReader:
         index = self.folder / "index.parquet"
         if not index.is_file():
             raise VivaceError(f"Folder {str(folder)!r} is not finished; run the recipe that writes it again.")
-        try:
-            self.table = pq.read_table(index)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise VivaceError(f"Index {str(index)!r} is damaged ({error}); make the folder anew.") from None
+        self.table = _read_table(index, _REWRITE)
         self._ids: list[str] = self.table.column("id").to_pylist()
         self._shards: list[str] = self.table.column("shard").to_pylist()
         self._open: dict[str, Any] = {}

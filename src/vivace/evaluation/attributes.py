@@ -73,6 +73,14 @@ def _count_heard(sample: Sample) -> Outcome:
     return Undefined("the prompt states no count") if count is None else _right(len(sample.hears.onsets) == count)
 
 
+def _hit_seen(sample: Sample) -> Outcome:
+    return _right(bool(sample.sees.impacts))
+
+
+def _hit_heard(sample: Sample) -> Outcome:
+    return _right(bool(sample.hears.onsets))
+
+
 def _one_object(sample: Sample) -> Outcome:
     if not one_is_asked_for(sample.expected):
         return Undefined("the prompt asks for no single object")
@@ -127,8 +135,9 @@ def attribute_metrics() -> list[ItemMetric]:
     """Fresh instances of every attribute metric; all are shares of right clips.
 
     `sound_kind` is the instrument, or for balls the material of the floor that is heard (any ball where the prompt
-    names no floor); `colour` asks that every stated colour is seen; `count_*` that the number of impacts is the
-    stated one; `one_object` that where one ball or an instrument is asked for exactly one coloured object is seen.
+    names no floor); `colour` asks that every stated colour is seen; `count_*` that the number of impacts is the stated
+    one; `hit_*` that there is an impact at all (a clip without any has no value in the measures of sync);
+    `one_object` that where one ball or an instrument is asked for exactly one coloured object is seen.
     """
     picture, sound = ("video",), ("audio",)
     return [
@@ -138,6 +147,8 @@ def attribute_metrics() -> list[ItemMetric]:
         ItemMetric("colour", _colours, requires=(*picture, "expected:colours")),
         ItemMetric("count_heard", _count_heard, requires=sound),
         ItemMetric("count_seen", _count_seen, requires=picture),
+        ItemMetric("hit_seen", _hit_seen, requires=(*picture, "expected:kind")),
+        ItemMetric("hit_heard", _hit_heard, requires=(*sound, "expected:kind")),
         ItemMetric("one_object", _one_object, requires=picture),
         ItemMetric("two_objects", _two_objects, requires=picture),
         ItemMetric("rhythm_heard", _rhythm_heard, requires=(*sound, "expected:rhythm")),

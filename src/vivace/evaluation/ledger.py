@@ -10,12 +10,16 @@ from typing import Any
 
 from vivace.errors import VivaceError
 from vivace.evaluation.clip_figures import ClipFigures, figures_from_json
+from vivace.evaluation.metric import Undefined
 from vivace.evaluation.prompts import WorldItem
+from vivace.evaluation.stored_types import check_types
 from vivace.media import replacing
 from vivace.perception.percept import Percept, percept_from_json, percept_to_json
 from vivace.perception.thresholds import fingerprint
+from vivace.plain_json import parsed_object, read_object
 
 SCHEMA = 1
+_REMOVE = "remove that line, so that its clip is measured anew"
 PUBLISHED_FOLDER = "published"  # of a run: what published metrics measured, a ledger for each condition
 
 
@@ -50,6 +54,9 @@ class Ledger:
     """items.jsonl: one line per condition and item with what the detectors found; appended, never rewritten.
 
     A line cut off by a crash is dropped when the file is opened again.
+
+    Raises:
+        VivaceError: the folder holds another run, or its files are damaged.
     """
 
     def __init__(self, folder: Path, run: Run) -> None:
@@ -61,11 +68,20 @@ class Ledger:
         self._read()
 
     def _read(self) -> None:
-        for row in whole_rows(self._path):
-            self._percepts[row["condition"], row["id"]] = percept_from_json(row["percept"])
-            self._measured[row["condition"], row["id"]] = row.get("measured", {})
-            if "figures" in row:
-                self._figures[row["condition"], row["id"]] = figures_from_json(row["figures"])
+        for number, row in enumerate(whole_rows(self._path), 1):
+            try:
+                key = row["condition"], row["id"]
+                percept = percept_from_json(row["percept"])
+                check_types(percept)
+                self._percepts[key] = percept
+                self._measured[key] = {str(name): float(value) for name, value in row.get("measured", {}).items()}
+                if "figures" in row:
+                    self._figures[key] = _checked(figures_from_json(row["figures"]))
+            # What a changed line lacks, or holds instead, shows itself in any of these ways.
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+                raise VivaceError(
+                    f"Line {number} of {str(self._path)!r} is damaged (no item's findings: {_told(error)}); {_REMOVE}."
+                ) from None
 
     def has(self, condition: str, item: WorldItem) -> bool:
         return (condition, item.id) in self._percepts
@@ -119,21 +135,26 @@ def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
     """Make a results folder of a run, or go on in one: run.json says whose it is.
 
     Raises:
-        VivaceError: the folder holds another run.
+        VivaceError: the folder holds another run, or its run.json is damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = json.loads(json.dumps(identity))
     run = folder / "run.json"
     if run.exists():
-        if json.loads(run.read_text(encoding="utf-8")) != wanted:
+        remedy = "restore it from a copy, or give --output a new folder"
+        if read_object(run, remedy, what="Record of a run") != wanted:
             raise VivaceError(f"{folder} holds the results of another run; give --output a new folder.")
         return
     with replacing(run) as path:
         path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
 
 
-def whole_rows(path: Path) -> list[Any]:
-    """Rows of a file of JSON lines, none where there is no file; a line cut off by a crash is cut off the file too."""
+def whole_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a file of JSON lines, none where there is no file; a line cut off by a crash is cut off the file too.
+
+    Raises:
+        VivaceError: as `rows_in`.
+    """
     if not path.exists():
         return []
     content = path.read_bytes()
@@ -141,4 +162,34 @@ def whole_rows(path: Path) -> list[Any]:
     if len(whole) < len(content):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    return [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+    return rows_in(path, whole)
+
+
+def rows_in(path: Path, content: bytes) -> list[dict[str, Any]]:
+    """The rows of whole JSON lines.
+
+    Args:
+        path: the file that they are of.
+
+    Raises:
+        VivaceError: a line holds no row.
+    """
+    lines = content.split(b"\n")[:-1]  # only these end a line: a text may hold other separators
+    return [parsed_object(line, f"Line {n} of {str(path)!r}", _REMOVE) for n, line in enumerate(lines, 1)]
+
+
+def _checked(figures: ClipFigures) -> ClipFigures:
+    """Raises TypeError for figures that hold something else than numbers."""
+    for trace in (figures.pictures, figures.sound):
+        if trace is not None:
+            check_types(trace)
+    rows = [outcome for outcome in figures.outcomes.values() if not isinstance(outcome, Undefined)]
+    for row in (*rows, *(feature.tolist() for feature in figures.features.values())):
+        if not isinstance(row, list) or not all(type(value) in (int, float) for value in row):
+            raise TypeError("figures are no list of numbers")
+    return figures
+
+
+def _told(error: Exception) -> str:
+    """An error's own words on one line; a missing key's are only its name."""
+    return f"{type(error).__name__} {' '.join(str(error).split())[:100]}"

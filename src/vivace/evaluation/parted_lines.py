@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vivace.evaluation.ledger import whole_rows
+from vivace.evaluation.ledger import rows_in, whole_rows
 
 TURN = "turn"
 
@@ -27,7 +27,7 @@ class PartedLines:
         self._own = folder / (f"{stem}.{part}.jsonl" if part else f"{stem}.jsonl")
         whole_rows(self._own)  # what a crash cut off in the own part is cut off the file
         self.rows = rows_of_all(folder, stem)
-        self._turn = 1 + max((row.get(TURN, 0) for row in self.rows), default=0)
+        self._turn = 1 + max((_turn(row) for row in self.rows), default=0)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row to the own part."""
@@ -37,13 +37,22 @@ class PartedLines:
 
 
 def rows_of_all(folder: Path, stem: str) -> list[Any]:
-    """The rows of all parts, later ones last; lines that are being written, or were cut off, are left out."""
+    """The rows of all parts, later ones last; lines that are being written, or were cut off, are left out.
+
+    Raises:
+        VivaceError: a line holds no row.
+    """
     rows: list[Any] = []
     for path in parts_of(folder, stem):
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        rows += [json.loads(line) for line in whole.decode("utf-8").splitlines()]
-    return sorted(rows, key=lambda row: int(row.get(TURN, 0)))
+        rows += rows_in(path, whole)
+    return sorted(rows, key=_turn)
+
+
+def _turn(row: Mapping[str, Any]) -> int:
+    turn = row.get(TURN)
+    return turn if isinstance(turn, int) else 0  # as lines of earlier versions, which have none
 
 
 def parts_of(folder: Path, stem: str) -> list[Path]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 
+from vivace.evaluation.across_cuts import cut_metrics, sounds_of_shots
 from vivace.evaluation.matching import match_times
 from vivace.evaluation.metric import ItemMetric, Sample, Undefined
 from vivace.perception.scenery import Scenery, Soundscape
@@ -113,22 +113,14 @@ def _shot_colours(sample: Sample) -> Outcome:
 
 
 def _shot_sounds(sample: Sample) -> Outcome:
-    """Kinds of the sounds heard during each shot; a ball on any floor is "impacts"."""
     seen = _scenery(sample)
     if isinstance(seen, Undefined):
         return seen
     stated = [shot["kind"] for shot in sample.expected["shots"]]
     if len(stated) != len(seen.shots):
         return [0.0, float(len(stated))]
-    edges = [*(shot.start for shot in seen.shots), float("inf")]
-    right = 0
-    for kind, (start, end) in zip(stated, pairwise(edges), strict=True):
-        kinds = [
-            "impacts" if name.startswith("ball on ") else name
-            for onset, name in zip(sample.hears.onsets, sample.hears.kinds, strict=True)
-            if start <= onset.time < end
-        ]
-        right += bool(kinds) and Counter(kinds).most_common(1)[0][0] == kind
+    heard = sounds_of_shots(sample, seen)
+    right = sum(kind == sound for kind, sound in zip(stated, heard, strict=True))
     return [float(right), float(len(stated))]
 
 
@@ -172,5 +164,6 @@ def scene_metrics() -> list[ItemMetric]:
         ),
         ItemMetric("shot_colours", _shot_colours, requires=(*picture, "expected:shots")),
         ItemMetric("shot_sounds", _shot_sounds, requires=(*both, "expected:shots")),
+        *cut_metrics(),
         ItemMetric("camera_move", _camera, requires=(*picture, "expected:camera")),
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vivace.media.atomic import replacing
 from vivace.media.clip import Clip, peak_limited
-from vivace.media.image import read_image, write_png
+from vivace.media.image import is_still, read_image, write_png
 from vivace.media.read import read_audio, read_clip, read_metadata
 from vivace.media.remux import write_pictures_over_sound
 from vivace.media.sheet import contact_sheet
@@ -18,6 +18,7 @@ from vivace.media.write import write_clip
 __all__ = [
     "Clip",
     "contact_sheet",
+    "is_still",
     "peak_limited",
     "read_audio",
     "read_clip",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ GAP_SECONDS = Fraction(1, 100)
 LAST_BLOCK = 1024
 # Codecs that overlap their blocks need the ones before to be heard right; the longest such run in use is 80 ms.
 PREROLL_SECONDS = Fraction(1, 2)
+# FFmpeg's converter takes no more.
+MAX_CHANNELS = 64
+# Samples this little beyond 1 are rounding: a step of 16 bits.
+PEAK_SLACK = 1 / 32768
 # Each channel's part in the left and the right side (ITU-R BS.775); those not named here go to both.
 DOWNMIX = {
     "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (0.7071, 0.7071), "LFE": (0.0, 0.0),
@@ -37,21 +41,31 @@ def decode_sound(
     *,
     filled: bool,
     up_to: bool = False,
+    tell: Callable[[str], None] = lambda change: None,
 ) -> tuple[np.ndarray, int]:
     """Sound from `begin` (seconds on the container's clock) for `length` seconds or to the end.
 
     Before the stream's beginning there is silence, and so there is after its end if `filled`; without it a part
     that the stream does not reach is refused, or with `up_to` cut short.
 
+    Args:
+        tell: is called with what is changed of the sound, as what may follow its name in a sentence.
+
     Returns:
         float32 [1 or 2, N] in [-1, 1] and its rate in Hz.
 
     Raises:
-        VivaceError: the part reaches outside, the stream is damaged or truncated, or too long to hold.
+        VivaceError: the part reaches outside, the stream is damaged or truncated, too long to hold, or of too many
+            channels.
     """
     stream.thread_type = "AUTO"
-    rate = stream.codec_context.sample_rate
+    rate, channels = stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels
     check_sample_rate(rate)
+    if channels > MAX_CHANNELS:
+        raise VivaceError(
+            f"File {str(path)!r} has {channels} channels of sound, more than the {MAX_CHANNELS} that can be read; "
+            "mix it to 1 or 2 first."
+        )
     wanted = None if length is None else round(length * rate)
     announced = None
     if stream.duration is not None:
@@ -60,7 +74,7 @@ def decode_sound(
     if not filled and announced is not None and announced < (1 if shorter else wanted or 1):
         raise VivaceError(_too_short(path, begin, announced / rate, (wanted or 1) / rate))
 
-    blocks: list[np.ndarray] = [np.zeros((min(stream.codec_context.layout.nb_channels, 2), 0), np.float32)]
+    blocks: list[np.ndarray] = [np.zeros((min(channels, 2), 0), np.float32)]
     reached = 0  # samples from `begin` that `blocks` hold
     for offset, block in _blocks(container, stream, begin, rate):
         gap = offset - reached
@@ -90,6 +104,11 @@ def decode_sound(
     if wanted is not None:
         missing = 0 if shorter else max(0, wanted - audio.shape[1])
         audio = np.pad(audio[:, :wanted], ((0, 0), (0, missing)))
+    if channels > 2:
+        tell(f"has {channels} channels, which are mixed down")
+    peak = max(float(audio.max(initial=0)), -float(audio.min(initial=0)))
+    if peak > 1 + PEAK_SLACK:
+        tell(f"has samples up to {peak:.3g}, which are cut off at 1")
     return np.clip(audio, -1, 1), rate
 
 
@@ -127,7 +146,8 @@ def _blocks(container: Any, stream: Any, begin: Fraction, rate: int) -> Iterator
     exact = "mp4" in container.format.name.split(",")
     if exact and begin > PREROLL_SECONDS:
         container.seek(int((begin - PREROLL_SECONDS) / stream.time_base), stream=stream, backward=True)
-    planar = av.AudioResampler(format="fltp")
+    # Packed: PyAV reads no more than eight planes, and crashes where a planar frame has more.
+    packed = av.AudioResampler(format="flt")
     next_time: Fraction | None = None
     for frame in container.decode(stream):
         if frame.sample_rate != rate:
@@ -137,8 +157,8 @@ def _blocks(container: Any, stream: Any, begin: Fraction, rate: int) -> Iterator
         time = next_time or Fraction(0)
         next_time = time + Fraction(frame.samples, rate)
         names = [channel.name for channel in frame.layout.channels]
-        for part in planar.resample(frame):
-            block = _at_most_stereo(part.to_ndarray(), names)
+        for part in packed.resample(frame):
+            block = _at_most_stereo(np.ascontiguousarray(part.to_ndarray().reshape(-1, len(names)).T), names)
             offset = round((time - begin) * rate)
             if offset + block.shape[1] > 0:
                 yield offset, block

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,18 @@ from PIL import Image, ImageOps
 from vivace.errors import VivaceError
 from vivace.media.atomic import replacing
 
+# What may be white in grey of 32 bits (I) and of fractions (F).
+_WHITES = {"I": (255, 65535), "F": (1, 255)}
 
-def read_image(path: str | Path) -> np.ndarray:
-    """Read a picture as uint8 [H, W, 3] RGB: turned as its camera says, transparency shown over white.
+
+def read_image(path: str | Path, *, tell: Callable[[str], None] = lambda change: None) -> np.ndarray:
+    """Read a picture as uint8 [H, W, 3] RGB, as `upright_rgb` brings it there.
+
+    Args:
+        tell: is called with what is changed of the picture, as what may follow its name in a sentence.
 
     Raises:
-        VivaceError: no such file, not a picture, damaged, or too large to be meant.
+        VivaceError: no such file, not a picture, damaged, too large to be meant, or of values that are no brightness.
     """
     path = Path(path)
     try:
@@ -24,7 +31,11 @@ def read_image(path: str | Path) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
-                picture = upright_rgb(image)
+                picture = upright_rgb(image, f"Image {str(path)!r}")
+                for change in changes_of(image):
+                    tell(change)
+    except VivaceError:
+        raise
     except FileNotFoundError:
         raise VivaceError(f"Image {str(path)!r} does not exist; check the path.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -36,17 +47,65 @@ def read_image(path: str | Path) -> np.ndarray:
     return np.asarray(picture)
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """RGB, turned as its camera says, transparency shown over white, 16-bit grey scaled."""
+def is_still(path: str | Path) -> bool:
+    """Whether a file is a still picture: one that Pillow knows and that does not move."""
+    try:
+        with Image.open(path) as image:
+            # Of MPEG streams Pillow knows the size alone.
+            return image.format != "MPEG" and not getattr(image, "is_animated", False)
+    except (OSError, ValueError, SyntaxError, IndexError, KeyError, Image.DecompressionBombError):
+        return False
+
+
+def upright_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
+    """RGB of 8 bits: turned as its camera says, transparency shown over white, deep grey scaled.
+
+    White is 65535 in grey of 16 bits. In grey of 32 bits, which says nothing of its white, it is the least of 255 and
+    65535 that no value exceeds, and in grey of fractions the least of 1 and 255.
+
+    Args:
+        name: how an error calls it.
+
+    Raises:
+        VivaceError: grey with values below 0, above any white, or that are not finite.
+    """
+    # Whatever the byte order; older releases of Pillow widen what such files hold.
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit grey to 255 where we want it scaled.
-        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+    if deep:
+        return _grey(np.asarray(image), 65535)
+    if image.mode in _WHITES:
+        values = np.asarray(image)
+        low, high = float(values.min(initial=0)), float(values.max(initial=0))
+        white = next((white for white in _WHITES[image.mode] if high <= white), None)
+        if low < 0 or white is None or not np.isfinite(values).all():
+            below = " or ".join(map(str, _WHITES[image.mode]))
+            raise VivaceError(
+                f"{name} has grey values from {low:g} to {high:g}, which say no brightness; scale them to 0 to {below}."
+            )
+        return _grey(values, white)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(paper, image).convert("RGB")
     return image.convert("RGB")
+
+
+def _grey(values: np.ndarray, white: int) -> Image.Image:
+    """Brightness [H, W] from 0 to `white` as RGB."""
+    return Image.fromarray((values * (255 / white) + 0.5).astype(np.uint8)).convert("RGB")
+
+
+def changes_of(image: Image.Image) -> list[str]:
+    """What `upright_rgb` changes of a picture and does not show, each as what may follow its name in a sentence."""
+    changes = []
+    grey = image.mode[0] in "IF"  # deep, in which Pillow knows no transparency
+    if not grey and image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+        changes.append("is transparent in places, which are shown over white")
+    # Pillow shows a file's layers only where it has put them together.
+    if image.format != "PSD" and getattr(image, "is_animated", False):
+        changes.append("is animated or has several pages, of which the first is used")
+    return changes
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:

@@ -32,6 +32,7 @@ def read_clip(
     at_most: float | None = None,
     pictures: bool = True,
     getting_on: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda change: None,
 ) -> Clip:
     """Read a clip, or the part of it that begins with the picture shown at `start` and lasts `seconds`.
 
@@ -46,6 +47,7 @@ def read_clip(
         at_most: instead of `seconds`, a length that a shorter file need not reach.
         pictures: False leaves a file's pictures out.
         getting_on: is called for each picture that is decoded, of those before `start` too.
+        tell: is called with what is changed of the sound, as what may follow the file's name in a sentence.
 
     Raises:
         VivaceError: no such file, no video or sound in it, a damaged or truncated file, a part that reaches outside,
@@ -76,7 +78,14 @@ def read_clip(
         audio, sample_rate = None, 16000
         if sound is not None:
             audio, sample_rate = decode_sound(
-                path, container, sound, origin + begin, length, filled=frames is not None, up_to=at_most is not None
+                path,
+                container,
+                sound,
+                origin + begin,
+                length,
+                filled=frames is not None,
+                up_to=at_most is not None,
+                tell=tell,
             )
     return Clip(frames, fps, audio, sample_rate)
 
@@ -87,6 +96,7 @@ def read_audio(
     channels: int = 2,
     longest: float | None = None,
     at_most: float | None = None,
+    tell: Callable[[str], None] = lambda change: None,
 ) -> np.ndarray:
     """Read the sound of a file at the given rate, float32 [channels, N] in [-1, 1].
 
@@ -95,6 +105,7 @@ def read_audio(
     Args:
         longest: seconds beyond which a file is refused before it is decoded; None for no limit.
         at_most: seconds from the beginning that are read; None reads the whole.
+        tell: as for `read_clip`.
 
     Raises:
         VivaceError: no such file, no sound in it, a damaged or truncated file, a rate or channel count out of range,
@@ -115,7 +126,9 @@ def read_audio(
                 "cut out the part that matters."
             )
         length = None if at_most is None else Fraction(at_most)
-        audio, rate = decode_sound(path, container, stream, time_origin(container), length, filled=False, up_to=True)
+        audio, rate = decode_sound(
+            path, container, stream, time_origin(container), length, filled=False, up_to=True, tell=tell
+        )
     audio = resample(audio, rate, sample_rate)
     if len(audio) == channels:
         return audio

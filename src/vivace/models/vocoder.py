@@ -70,6 +70,11 @@ class IstftVocoder(ModelMixin, ConfigMixin):
     def forward(self, hidden_states: Tensor) -> Tensor:
         """hidden_states: ln-mel [B, C, T, M], frame k centred on sample k * hop -> waveform [B, C, T * hop]"""
         batch, channels, frames, _ = hidden_states.shape
+        # The last samples lie under the rims of the last windows, which alone would be heard as a click. The sound
+        # therefore goes on, as its mirror image, until every sample that is kept has all its windows.
+        beyond = min(self.config.n_fft // self.config.hop_length, frames - 1)
+        mirrored = hidden_states[:, :, frames - 1 - beyond : frames - 1].flip(2)
+        hidden_states = torch.cat([hidden_states, mirrored], dim=2)
         # ln-mel lies between ln(1e-5) and about 2; this brings it to unit scale.
         x = (hidden_states + 5.0) / 4.0
         x = self.conv_in(x.transpose(2, 3).flatten(1, 2))
@@ -82,8 +87,8 @@ class IstftVocoder(ModelMixin, ConfigMixin):
         # A direction in the plane, instead of an angle, keeps the gradient finite at every phase.
         length = torch.sqrt(real.square() + imaginary.square() + 1e-8)
         spectrum = torch.complex(magnitude * real / length, magnitude * imaginary / length)
-        waveform = self._invert(spectrum.flatten(0, 1), frames)
-        return waveform.unflatten(0, (batch, channels))
+        waveform = self._invert(spectrum.flatten(0, 1), frames + beyond)
+        return waveform[:, : frames * self.config.hop_length].unflatten(0, (batch, channels))
 
     def _invert(self, spectrum: Tensor, frames: int) -> Tensor:
         """[B, F, T] -> [B, T * hop] by overlap-add with the squared window divided out."""

@@ -235,7 +235,9 @@ def _seen(stored: dict[str, Any]) -> Seen:
         scenery=None
         if scenery is None
         else Scenery(
-            shots=tuple(ShotSeen(shot["start"], tuple(shot["colours"])) for shot in scenery["shots"]),
+            shots=tuple(
+                ShotSeen(shot["start"], tuple(shot["colours"]), shot.get("falls")) for shot in scenery["shots"]
+            ),
             camera=CameraMotion(**scenery["camera"]),
             passing=None if scenery["passing"] is None else PassingSeen(**scenery["passing"]),
         ),

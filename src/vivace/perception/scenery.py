@@ -10,10 +10,12 @@ from vivace.perception.passing import PassingHeard, PassingSeen
 
 @dataclass(frozen=True)
 class ShotSeen:
-    """One shot: the time in seconds at which it begins, and the colours of its things as `Seen.colours` gives them."""
+    """One shot: the time in seconds at which it begins, the colours of its things as `Seen.colours` gives them, and
+    whether one of them falls (None where that was not looked for)."""
 
     start: float
     colours: tuple[str, ...]
+    falls: bool | None = None
 
 
 @dataclass(frozen=True)

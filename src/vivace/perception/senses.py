@@ -16,7 +16,7 @@ from vivace.perception.camera import camera_motion
 from vivace.perception.cuts import detect_cuts
 from vivace.perception.lips import mouths
 from vivace.perception.passing import passing_heard, passing_seen
-from vivace.perception.percept import Percept, look, perceive
+from vivace.perception.percept import Percept, Seen, look, perceive
 from vivace.perception.scenery import Scenery, ShotSeen, Soundscape
 from vivace.perception.silence import loudest
 from vivace.perception.speech import hear_speech
@@ -50,8 +50,12 @@ def perceive_scene(clip: Clip, settings: Thresholds | None = None) -> Percept:
 def _scenery(frames: np.ndarray, fps: float, settings: Thresholds) -> Scenery:
     starts = [0.0, *detect_cuts(frames, fps, settings.cuts)]
     parts = np.split(frames, [round(start * fps) for start in starts[1:]])
-    shots = tuple(ShotSeen(start, look(part, fps, settings).colours) for start, part in zip(starts, parts, strict=True))
+    shots = tuple(_shot(start, look(part, fps, settings)) for start, part in zip(starts, parts, strict=True))
     return Scenery(shots, camera_motion(parts[0], settings.camera), passing_seen(frames, fps, settings))
+
+
+def _shot(start: float, seen: Seen) -> ShotSeen:
+    return ShotSeen(start, seen.colours, any(thing.moves for thing in seen.things))
 
 
 def _soundscape(audio: np.ndarray, sample_rate: int, settings: Thresholds) -> Soundscape:

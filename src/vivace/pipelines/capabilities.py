@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
+from vivace.conditioning.text import speech_spans
 from vivace.errors import VivaceError
 from vivace.sampling.mutual_presets import MutualPreset
 from vivace.sampling.presets import MENDED, OFFICIAL, Frozen, Preset, Steps
@@ -32,6 +33,8 @@ TASKS: dict[TaskName, str] = {
 
 P = TypeVar("P", bound=Steps)
 _SAID_SIZES = 4  # more of them make no sentence
+_SPEECH_RATE = 3.0  # words a second; the world's fastest voice says 2.8 of middle length
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 class PresetHolder(Frozen, Generic[P]):
@@ -96,6 +99,7 @@ class Abilities(PresetHolder[P], Generic[P]):
         preset: the name of the default one.
         knows: one line for people on what its world contains, or None for a model of everything.
         vocabulary: words of which a prompt should contain at least one; empty for a model of everything.
+        spoken: the words that are said in its training, in small letters; empty for a model of any speech.
         language: that its captions were in, by its English name; None for English where there is a vocabulary, and
             otherwise the published model's Chinese.
     """
@@ -117,6 +121,7 @@ class Abilities(PresetHolder[P], Generic[P]):
     unknown_voice: Literal["null", "marker"] = "marker"
     knows: str | None = None
     vocabulary: tuple[str, ...] = ()
+    spoken: tuple[str, ...] = ()
     language: str | None = None
 
     @property
@@ -186,11 +191,28 @@ class Abilities(PresetHolder[P], Generic[P]):
         own = (width, height)
         return min(sizes, key=lambda size: (round(abs(math.log(size[0] / size[1]) - aspect), 6), size != own))
 
-    def notes(self, prompt: str, width: int, height: int, seconds: float, video: bool) -> list[str]:
-        """Sentences that a user should see: what is asked for outside of what the model was trained on."""
+    def notes(
+        self,
+        prompt: str,
+        width: int,
+        height: int,
+        seconds: float,
+        video: bool,
+        *,
+        shown: float = 0.0,
+        later: float = 0.0,
+    ) -> list[str]:
+        """Sentences that a user should see: what is asked for outside of what the model was trained on.
+
+        Args:
+            seconds: that are sampled at once; with a continued clip the first `shown` of them are its end, and `later`
+                are still to come.
+        """
         notes = []
         if self.vocabulary and not names_any(prompt, self.vocabulary):
             notes.append(f"{self.name} knows {self.knows or ', '.join(self.vocabulary)}; the prompt names none of it.")
+        if self.spoken:
+            notes += self._speech_notes(spoken_words(prompt), seconds - shown + later)
         if video and self.sizes and (width, height) not in self.sizes:
             many = len(self.sizes) > _SAID_SIZES
             near = "{}x{}".format(*self.nearest_shape(width, height))
@@ -199,7 +221,26 @@ class Abilities(PresetHolder[P], Generic[P]):
             notes.append(f"{self.name} was trained at {sizes}; {width}x{height} may look worse.")
         if self.lengths and all(abs(seconds - length) > 0.25 for length in self.lengths):
             lengths = " and ".join(f"{length:g}" for length in self.lengths)
-            notes.append(f"{self.name} was trained on clips of {lengths} s; {seconds:.2f} s may turn out worse.")
+            parts = f" ({shown:.2f} s of the given clip and {seconds - shown:.2f} s that are new)" if shown else ""
+            notes.append(f"{self.name} was trained on clips of {lengths} s; {seconds:.2f} s{parts} may turn out worse.")
+        return notes
+
+    def _speech_notes(self, words: list[str], seconds: float) -> list[str]:
+        """Sentences on words that the model never heard, and on more of them than can be said in a clip."""
+        notes = []
+        strange = [repr(word) for word in dict.fromkeys(words) if word not in self.spoken]
+        if strange:
+            notes.append(
+                f"{self.name} never heard {', '.join(strange)} in its training and says something else there; "
+                f"the words that it heard are {', '.join(self.spoken)}."
+            )
+        if len(words) > int(seconds * _SPEECH_RATE):
+            needed = math.ceil(len(words) / _SPEECH_RATE)
+            longer = f"seconds {needed} or " if needed <= self.longest_seconds else ""
+            notes.append(
+                f"{len(words)} words do not fit into {seconds:.2f} s: {self.name}'s people say about "
+                f"{_SPEECH_RATE:g} a second at most; give {longer}fewer words."
+            )
         return notes
 
 
@@ -243,3 +284,8 @@ def names_any(prompt: str, words: tuple[str, ...]) -> bool:
     """Whether a prompt contains one of the words, singular or plural, in any case."""
     pattern = "|".join(re.escape(word) for word in words)
     return re.search(rf"\b(?:{pattern})(?:s|es)?\b", prompt, re.IGNORECASE) is not None
+
+
+def spoken_words(prompt: str) -> list[str]:
+    """The words of a checked prompt's speech spans in their order, in small letters."""
+    return [word.casefold() for span in speech_spans(prompt) for word in _WORD.findall(span)]

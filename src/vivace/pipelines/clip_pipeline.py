@@ -31,15 +31,16 @@ from vivace.errors import VivaceError
 from vivace.media.decode_audio import resample
 from vivace.models.codecs import decode_audio
 from vivace.pair import AV
+from vivace.pipelines.checksums import check_weights, has_checksums, write_checksums
 from vivace.pipelines.clip_plan import ClipPlan, Planned
 from vivace.pipelines.compiling import check_compiler
 from vivace.pipelines.decoding import decode_levels
-from vivace.pipelines.folder import check_folder, shipped_models
+from vivace.pipelines.folder import check_folder, locate_model
 from vivace.pipelines.lora import LoraLoading
 from vivace.pipelines.placing import Placed
 from vivace.pipelines.windows import Sides, following, joined, window_count, window_seed
 from vivace.sampling.guidance import Branch
-from vivace.sampling.loop import Given, GivenPolicy, Step, denoise
+from vivace.sampling.loop import Given, GivenPolicy, SamplingCancelledError, Step, denoise
 from vivace.sampling.noise import batch_noise
 from vivace.sampling.presets import Steps
 from vivace.sampling.solvers import solver_for
@@ -85,6 +86,7 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
     """
 
     compiled = False
+    _interrupt = False
 
     @abstractmethod
     def plan(self, *prompt: Any, **settings: Any) -> ClipPlan:
@@ -99,21 +101,26 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
         """The context of every branch that runs here, by its name."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, allow_download: bool = False, **kwargs: Any
+    ) -> Self:
         """Load a shipped model by its name, or a model folder; weights are computed with in float32 unless `dtype` says
         otherwise.
 
+        Args:
+            allow_download: fetch a repository of the Hugging Face hub, named owner/name; nothing else uses the network.
+
         Raises:
-            VivaceError: the folder is incomplete, damaged or foreign, or its parts were not trained together.
+            VivaceError: there is no such model, the folder is incomplete, damaged or foreign, or its parts were not
+                trained together.
         """
-        folder = shipped_models().get(str(pretrained_model_name_or_path), Path(pretrained_model_name_or_path))
-        if folder.is_dir():
-            pretrained_model_name_or_path = folder
-            check_folder(folder, kind=cls.__name__)
+        folder = locate_model(str(pretrained_model_name_or_path), allow_download=allow_download)
+        check_folder(folder, kind=cls.__name__)
+        check_weights(folder)
         # Shipped weights are stored in bfloat16, which a CPU computes slowly and less exactly.
         kwargs.setdefault("dtype", kwargs.pop("torch_dtype", torch.float32))
         try:
-            pipeline: Self = super().from_pretrained(str(pretrained_model_name_or_path), **kwargs)
+            pipeline: Self = super().from_pretrained(str(folder), **kwargs)
         except VivaceError:
             raise
         except (OSError, ValueError, TypeError, RuntimeError, AttributeError, KeyError, ImportError) as error:
@@ -124,6 +131,12 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
             ) from error
         pipeline.check_parts()
         return pipeline
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Write a model folder; where one with checksums is written over, they become those of the new weights."""
+        super().save_pretrained(str(save_directory), **kwargs)
+        if has_checksums(Path(save_directory)):
+            write_checksums(Path(save_directory))
 
     def check_parts(self) -> None:
         """Raises VivaceError for weights that are not finite, or where a codec or the text encoder is not the one that
@@ -193,14 +206,15 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
         Args:
             prompt: one or several; speech between <S> and <E>.
             callback_on_step_end: called as (pipeline, step, timestep, {"latents": AV(video, audio)}) after each step;
-                it may return {"latents": AV(...)} to go on with, or raise `SamplingCancelledError`.
+                it may return {"latents": AV(...)} to go on with, raise `SamplingCancelledError`, or, as in diffusers,
+                set `pipeline._interrupt`; a clip that is half denoised is not decoded.
             output_type: "np" for pictures and sound, "latent" for what the codecs would decode.
             together: evaluate guidance branches as one batch (False needs less memory).
             **settings: of `plan`.
 
         Raises:
             VivaceError: any argument out of its range.
-            SamplingCancelledError: raised by the callback.
+            SamplingCancelledError: raised or asked for by the callback.
         """
         if output_type not in ("np", "latent"):
             raise VivaceError(f"Output type {output_type!r} is unknown; use np or latent.")
@@ -298,7 +312,10 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
                 if callback_on_step_end is None:
                     return None
                 number = before + step.index
+                self._interrupt = False
                 answer = callback_on_step_end(self, number, int(step.timestep), {"latents": step.latents})
+                if self._interrupt:
+                    raise SamplingCancelledError
                 return answer.get("latents") if isinstance(answer, dict) else None
 
             for number, turn in enumerate(turns):

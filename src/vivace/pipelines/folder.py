@@ -6,7 +6,6 @@ Torch is needed only where a folder's weights are compared with its classes (`we
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from importlib.resources import files
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.pipelines.weights_files import check_fit, shapes_in
+from vivace.pipelines.weights_files import check_fit, class_of, shapes_in
+from vivace.plain_json import read_object
 
 # What a folder may hold, by the public names of the pipelines; each is vivace.NAME.
 PIPELINES = ("NavaPipeline", "AlivePipeline")
@@ -42,26 +42,35 @@ def find_model(name: str, *, allow_download: bool = False, kinds: Sequence[str] 
     Raises:
         VivaceError: none of these, or a folder that is not a whole model of ours.
     """
+    folder = locate_model(name, allow_download=allow_download, kinds=kinds)
+    check_folder(folder, kinds=kinds)
+    return folder
+
+
+def locate_model(name: str, *, allow_download: bool = False, kinds: Sequence[str] = PIPELINES) -> Path:
+    """As `find_model`, before what is in the folder is checked.
+
+    Raises:
+        VivaceError: neither a shipped name nor a folder, nor a repository that may be fetched and can be.
+    """
     shipped = shipped_models()
     if name in shipped:
-        folder = shipped[name]
-    elif is_folder(name):
-        folder = Path(name)
-    elif _HUB_NAME.fullmatch(name) and allow_download:
-        folder = _download(name)
-    elif _is_file(name):
+        return shipped[name]
+    if is_folder(name):
+        return Path(name)
+    if _HUB_NAME.fullmatch(name) and allow_download:
+        return _download(name)
+    if _is_file(name):
         raise VivaceError(
             f"Model {name!r} is a file, and a model is a folder; `vivace convert nava` makes one of NAVA's files."
         )
-    else:
-        every = (*PIPELINES, *REFINERS)
-        fitting = [own for own, folder in shipped.items() if read_index(folder, every)["_class_name"] in kinds]
-        known = ", ".join(fitting) or "none in this installation"
-        hub = "; to fetch it from the Hugging Face hub add --allow-download" if _HUB_NAME.fullmatch(name) else ""
-        shown = name if len(name) <= 100 else f"{name[:100]}..."
-        raise VivaceError(f"Model {shown!r} is neither a shipped model ({known}) nor a folder; check its name{hub}.")
-    check_folder(folder, kinds=kinds)
-    return folder
+    every = (*PIPELINES, *REFINERS)
+    fitting = [own for own, folder in shipped.items() if read_index(folder, every)["_class_name"] in kinds]
+    known = ", ".join(fitting) or "none in this installation"
+    allow = "--allow-download, or in Python allow_download=True"
+    hub = f"; to fetch it from the Hugging Face hub add {allow}" if _HUB_NAME.fullmatch(name) else ""
+    shown = name if len(name) <= 100 else f"{name[:100]}..."
+    raise VivaceError(f"Model {shown!r} is neither a shipped model ({known}) nor a folder; check its name{hub}.")
 
 
 def is_hub_name(name: str) -> bool:
@@ -108,7 +117,7 @@ def read_index(folder: Path, kinds: Sequence[str] = PIPELINES) -> dict[str, Any]
     path = folder / INDEX
     if not path.is_file():
         raise VivaceError(f"Folder {str(folder)!r} has no {INDEX}, so it is no model; give a folder that has one.")
-    index = _read_json(path, folder)
+    index = _read_json(path)
     kind = index.get("_class_name")
     if kind in REFINERS and kind not in kinds:
         raise VivaceError(
@@ -137,21 +146,23 @@ def check_folder(folder: Path, kind: str | None = None, kinds: Sequence[str] = P
         if not part.is_dir():
             raise VivaceError(f"Model folder {str(folder)!r} lacks its {name}; copy or download the folder again.")
         _check_configuration(folder, part, named="*.json" if name in _WEIGHTLESS else "config.json")
-        if name not in _WEIGHTLESS:
+        if name in _WEIGHTLESS:
+            class_of(name, *entry)
+        else:
             _check_weights(folder, part)
             check_fit(part, *entry)
 
 
 def _check_configuration(folder: Path, part: Path, named: str) -> None:
     for config in part.glob("*.json"):
-        _read_json(config, folder)
+        _read_json(config)
     if not any(part.glob(named)):
         raise VivaceError(f"Model folder {str(folder)!r} lacks the configuration of its {part.name}; copy it again.")
 
 
 def _check_weights(folder: Path, part: Path) -> None:
     found = sorted(part.glob("*.safetensors"))
-    wanted = [part / name for index in part.glob("*.safetensors.index.json") for name in _shards(index, folder)]
+    wanted = [part / name for index in part.glob("*.safetensors.index.json") for name in _shards(index)]
     missing = [path.name for path in wanted if not path.is_file()]
     if missing or not found:
         what = missing[0] if missing else "its weights (*.safetensors)"
@@ -160,19 +171,13 @@ def _check_weights(folder: Path, part: Path) -> None:
         shapes_in(path)
 
 
-def _shards(index: Path, folder: Path) -> set[str]:
-    weight_map = _read_json(index, folder).get("weight_map", {})
+def _shards(index: Path) -> set[str]:
+    weight_map = _read_json(index).get("weight_map", {})
     return {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
 
 
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise VivaceError(f"File {str(path)!r} of the model cannot be read ({error}); copy the folder again.") from None
-    if not isinstance(content, dict):
-        raise VivaceError(f"File {str(path)!r} of model folder {str(folder)!r} is no configuration; copy it again.")
-    return content
+def _read_json(path: Path) -> dict[str, Any]:
+    return read_object(path, "copy or download the model folder again", what="Configuration")
 
 
 def folder_hash(folder: Path) -> str:

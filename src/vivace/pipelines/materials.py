@@ -8,12 +8,14 @@ from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from vivace.conditioning.continuation import cut_tail
 from vivace.conditioning.first_frame import as_picture, fit_image
 from vivace.conditioning.given import Known, at_rate, fit_pictures, to_stereo
 from vivace.errors import VivaceError
 from vivace.media import Clip
+from vivace.media.image import changes_of
 from vivace.pipelines.capabilities import Abilities, TaskName
 from vivace.sampling.settings_checks import is_number
 from vivace.timeline import Timeline, as_rate
@@ -76,6 +78,16 @@ class Arranged:
     audio_given: bool
     notes: list[str]
     later: Fraction = Fraction(0)
+
+    @property
+    def shown(self) -> Fraction:
+        """Seconds of the timeline that the end of a continued clip takes; 0 of any other clip."""
+        if not self.before:
+            return Fraction(0)
+        tail = self.known[0]
+        if tail.pictures is not None:
+            return len(tail.pictures) / self.timeline.fps
+        return Fraction(_samples(tail), self.timeline.sample_rate)
 
 
 def arrange(
@@ -189,7 +201,7 @@ def _size(
         try:
             can.check_size(*shown, multiple)
         except VivaceError:
-            nearest = (can.nearest_side(side, multiple) for side in shown)
+            nearest = can.nearest_shape(*shown)
             raise VivaceError(
                 f"The given clip has pictures of {shown[0]}x{shown[1]}, which {can.name} cannot continue; "
                 f"give size {'x'.join(map(str, nearest))} to have them cut and scaled."
@@ -300,6 +312,8 @@ def _with_first_pictures(
 ) -> list[Known]:
     """The known sounds, if any, each with its first picture."""
     for image in images:
+        if isinstance(image, Image.Image):
+            notes += [f"The given picture {change}." for change in changes_of(image)]
         notes += _scaling("The given picture", *as_picture(image).size, width, height)
     firsts = [fit_image(image, height, width)[None] for image in images]
     count = max(len(known), len(firsts))

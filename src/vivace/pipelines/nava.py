@@ -143,10 +143,7 @@ class NavaPipeline(ClipPipeline):
         )
         spoken = self._voices(prompts, voices)
         heard = any(voice is not None for row in spoken for voice in row)
-        if (guides or {}).get("timbre") and not heard:  # 0 asks for what is so without a voice
-            able = self.transformer.config.speaker_dim
-            why = "no voice was given" if able else f"{self.abilities.name} has no voices"
-            raise VivaceError(f"Guide 'timbre' has nothing to act on, because {why}; leave it out.")
+        self._check_guides(guides or {}, modalities, heard)
         chosen = preset if isinstance(preset, Preset) else self.abilities.preset_named(preset)
         chosen = adjusted(chosen.with_guides(guides or {}), num_inference_steps, cache)
         shared = self._settled(
@@ -161,6 +158,18 @@ class NavaPipeline(ClipPipeline):
             generator=generator,
         )
         return Plan(**vars(shared), voices=spoken)
+
+    def _check_guides(self, guides: Mapping[str, float], modalities: Modalities, heard: bool) -> None:
+        """Raises VivaceError for a guide that has nothing to act on; `heard` where a voice was given."""
+        silent = "no voice was given" if self.transformer.config.speaker_dim else f"{self.abilities.name} has no voices"
+        missing = {
+            "timbre": silent if not heard else modalities == "video" and "the clip has no sound",
+            "align": modalities != "both" and "the clip has one side",
+        }
+        for name, scale in guides.items():
+            why = missing.get(name.partition(".")[0])
+            if why and scale:  # 0 asks for what is so without it
+                raise VivaceError(f"Guide {name!r} has nothing to act on, because {why}; leave it out.")
 
     def _voices(
         self, prompts: Sequence[str], voices: Sequence[Voice] | Sequence[Sequence[Voice]] | None

@@ -24,6 +24,7 @@ from vivace.media import Clip
 from vivace.models.refiner import AliveRefinerTransformer, RefinerContext, heard_by
 from vivace.pair import AV
 from vivace.pipelines.alive import AlivePipeline
+from vivace.pipelines.checksums import check_weights, has_checksums, write_checksums
 from vivace.pipelines.clip_pipeline import Clock
 from vivace.pipelines.clip_plan import seeds_for
 from vivace.pipelines.decoding import decode_levels
@@ -118,6 +119,7 @@ class AliveRefinerPipeline:
             VivaceError: folders that are incomplete, damaged or foreign, or parts that were not trained together.
         """
         folder = find_model(str(folder), kinds=REFINERS)
+        check_weights(folder)
         index = read_index(folder, REFINERS)
         if not isinstance(base, AlivePipeline):
             base = AlivePipeline.from_pretrained(base_folder(folder, index, base), dtype=dtype)
@@ -158,6 +160,8 @@ class AliveRefinerPipeline:
             "transformer": ["vivace", "AliveRefinerTransformer"],
         }
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        if has_checksums(folder):
+            write_checksums(folder)
 
     def check_parts(self) -> None:
         """Raises VivaceError where the base is not the one that the refiner was trained with."""

@@ -20,6 +20,8 @@ from vivace.errors import VivaceError
 
 _LISTED = 3  # names of tensors that a message holds of each kind
 _LONGEST = 100  # characters of such a name
+# What a model folder may name a class of. Anything else would be imported, and so run, because a file says so.
+_LIBRARIES = ("vivace", "diffusers", "transformers")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
         if size != 8 + length + end:
             raise ValueError("file of another length than its header says")
         return {name: tuple(int(side) for side in entry["shape"]) for name, entry in header.items()}
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, struct.error):
         raise VivaceError(
             f"Weights {str(path)!r} are damaged or cut short; copy or download the model folder again."
         ) from None
@@ -65,14 +67,19 @@ def class_of(name: str, library: str, kind: str) -> Any:
     """The class that a folder names by its library, or by one of diffusers' own pipelines (LTX-2's vocoder).
 
     Raises:
-        VivaceError: a class that does not exist here.
+        VivaceError: a class that does not exist here, or one of another library.
     """
-    for module in (library, f"diffusers.pipelines.{library}"):
-        try:
-            return getattr(importlib.import_module(module), kind)
-        except (ImportError, AttributeError, ValueError, TypeError):  # the last two: what is no name of a module
-            continue
-    raise VivaceError(f"The model's {name} is a {library}.{kind}, which this installation lacks; update it.")
+    module = library if library in _LIBRARIES else f"diffusers.pipelines.{library}"
+    try:
+        found = getattr(importlib.import_module(module), kind)
+    except (ImportError, AttributeError, ValueError, TypeError):  # the last two: what is no name of a module
+        found = None
+    if isinstance(found, type):
+        return found
+    raise VivaceError(
+        f"The model's {name} is a {library}.{kind}, which this installation lacks (it takes classes of "
+        f"{', '.join(_LIBRARIES)} only); update it, or give another model."
+    )
 
 
 def check_fit(part: Path, library: str, kind: str) -> None:

@@ -21,6 +21,7 @@ from vivace.training.flow_step import encode_captions, with_conditions, with_ref
 from vivace.training.joint import JointObjective, JointRecipe, OptimizerSettings, Prepared, Stage, Validation
 from vivace.training.loop import train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.tasks import Dropout, dropped_pairs, dropped_speech, shown_references
 from vivace.training.validate import AliveSampleSettings
 
@@ -157,6 +158,6 @@ class AliveObjective(JointObjective):
         return with_references(seen, [x.to(self.device) for x in shown])
 
 
-def run_alive(recipe: AliveRecipe, run: Path) -> dict[str, float]:
+def run_alive(recipe: AliveRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training. Returns the last held-out figures."""
-    return train(AliveObjective(recipe, run), recipe.loop, run)
+    return train(AliveObjective(recipe, run), recipe.loop, run, begun)

@@ -19,6 +19,7 @@ from vivace.training.checkpoint import latest_checkpoint, load_weights
 from vivace.training.codec_files import keep_encoder, start_from
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 
 SAMPLE_RATE = 16000
 HOP = 160
@@ -222,13 +223,13 @@ class AudioCodecObjective:
         return float(torch.cat(values).std())
 
 
-def run_audio_codec(recipe: AudioCodecRecipe, run: Path) -> dict[str, float]:
+def run_audio_codec(recipe: AudioCodecRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train (or go on training), then write the averaged parts to `run/export/{audio_vae,vocoder}`.
 
     The exported latents have unit scale to within a factor of 1.5; a kept encoder's are as they were.
     """
     objective = AudioCodecObjective(recipe)
-    figures = train(objective, recipe.loop, run)
+    figures = train(objective, recipe.loop, run, begun)
     checkpoint = latest_checkpoint(run / "checkpoints")
     assert checkpoint is not None
     for name, module in objective.modules().items():

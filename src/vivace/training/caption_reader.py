@@ -28,6 +28,7 @@ from vivace.errors import VivaceError
 from vivace.training.joint import ADAMW_NAMES
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.text_encoder import build_text_encoder
 from vivace.training.warm_start import start_from
 from vivace.training.workers import ordered_map
@@ -281,6 +282,6 @@ def _number(stated: Stated, name: str, known: Sequence[str]) -> int:
     return known.index(value) if value in known else -100
 
 
-def run_captions(recipe: CaptionsRecipe, run: Path) -> dict[str, float]:
+def run_captions(recipe: CaptionsRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training. A `joint` recipe takes the averaged encoder on by `start_text_encoder_from`."""
-    return train(CaptionsObjective(recipe), recipe.loop, run)
+    return train(CaptionsObjective(recipe), recipe.loop, run, begun)

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vivace.errors import VivaceError
+from vivace.plain_json import read_object
 
 # Files under 16 MB travel where large ones do not (version control, object stores with small parts).
 PART_BYTES = 15_000_000
+_REMEDY = "remove it, so that the run goes on from the one before"
 
 
 def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -62,7 +65,10 @@ def _load_tensors(folder: Path, name: str) -> dict[str, Tensor]:
     files = [*folder.glob(f"{name}.safetensors"), *sorted(folder.glob(f"{name}-[0-9][0-9][0-9][0-9].safetensors"))]
     if not files:
         raise VivaceError(f"The checkpoint {folder} holds no {name}; train the unit that makes it first.")
-    return {key: value for file in files for key, value in load_file(file).items()}
+    try:
+        return {key: value for file in files for key, value in load_file(file).items()}
+    except (OSError, SafetensorError) as error:
+        raise VivaceError(f"The checkpoint {folder} is damaged ({name}: {error}); {_REMEDY}.") from None
 
 
 def save_checkpoint(
@@ -109,7 +115,7 @@ def load_weights(checkpoint: Path, name: str, *, ema: bool) -> dict[str, Tensor]
     """One module's state dict out of a checkpoint.
 
     Raises:
-        VivaceError: the checkpoint holds no such module.
+        VivaceError: the checkpoint holds no such module, or is damaged.
     """
     return _load_tensors(checkpoint, f"{name}.ema" if ema else name)
 
@@ -120,14 +126,28 @@ def restore_checkpoint(
     ema: dict[str, dict[str, Tensor]],
     optimizers: dict[str, torch.optim.Optimizer],
 ) -> int:
-    """Put modules, averages and optimizers back in place; returns the step that comes next."""
-    state = json.loads((checkpoint / "state.json").read_text())
-    for name, module in modules.items():
-        module.load_state_dict(load_weights(checkpoint, name, ema=False))
-    for name, shadow in ema.items():
-        for key, value in load_weights(checkpoint, name, ema=True).items():
-            shadow[key].copy_(value)
-    for name, optimizer in optimizers.items():
-        tensors = _load_tensors(checkpoint, f"optimizer.{name}")
-        _restore_optimizer(optimizer, tensors, state["optimizers"][name])
-    return int(state["step"])
+    """Put modules, averages and optimizers back in place; returns the step that comes next.
+
+    Raises:
+        VivaceError: the checkpoint lacks a part, is damaged, or is one of other modules.
+    """
+    state = read_object(checkpoint / "state.json", _REMEDY, what="State of a checkpoint")
+    try:
+        step = int(state["step"])
+        for name, module in modules.items():
+            module.load_state_dict(load_weights(checkpoint, name, ema=False))
+        for name, shadow in ema.items():
+            for key, value in load_weights(checkpoint, name, ema=True).items():
+                shadow[key].copy_(value)
+        for name, optimizer in optimizers.items():
+            tensors = _load_tensors(checkpoint, f"optimizer.{name}")
+            _restore_optimizer(optimizer, tensors, state["optimizers"][name])
+    except VivaceError:
+        raise
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise VivaceError(
+            f"The checkpoint {checkpoint} does not fit what is trained ({reason}); undo the recipe's changes, or "
+            f"{_REMEDY}."
+        ) from None
+    return step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ from vivace.data.fingerprint import DECODING, weights_hash
 from vivace.errors import VivaceError
 from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.models.vocoder import IstftVocoder
+from vivace.pipelines.checksums import check_part
+from vivace.plain_json import read_object
 
 VOCODERS = {"IstftVocoder": IstftVocoder, "LTX2Vocoder": LTX2Vocoder}
 
@@ -64,14 +65,14 @@ def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise VivaceError(f"Codec folder {str(folder)!r} has no config.json; train the codec or correct the path.")
-    config: dict[str, Any] = json.loads(path.read_text())
-    return config
+    return read_object(path, "export the codec anew", what="Configuration")
 
 
 def _load(kind: Any, folder: Path) -> Any:
     name = _config(folder).get("_class_name")
     if name != kind.__name__:
         raise VivaceError(f"Folder {str(folder)!r} holds {name!r}; name a folder of {kind.__name__}.")
+    check_part(folder)
     try:
         codec = kind.from_pretrained(folder, torch_dtype=torch.float32)
     except (OSError, ValueError, RuntimeError) as error:

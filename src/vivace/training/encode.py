@@ -31,6 +31,7 @@ from vivace.training.clips import (
 )
 from vivace.training.codec_files import load_codecs, load_speaker_encoder
 from vivace.training.low_side import LowSide, low_latents
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.workers import available_workers, clip_progress, ordered_map
 from vivace.world import Scene, count_lines, voice_references
 from vivace.world.speech import SPEECH_RATE
@@ -263,7 +264,7 @@ def encoded_clips(
     yield from itertools.islice(itertools.chain.from_iterable(results), done - first, None)
 
 
-def run_encode(recipe: EncodeRecipe, run: Path) -> dict[str, float]:
+def run_encode(recipe: EncodeRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Encode what is not there yet. Returns the number of clips.
 
     Raises:
@@ -286,6 +287,7 @@ def run_encode(recipe: EncodeRecipe, run: Path) -> dict[str, float]:
         },
     )
     writer = ShardWriter(recipe.output, header, recipe.shard_bytes)
+    begun()
     if not writer.finished:
         jobs = _jobs(recipe.source)
         with clip_progress() as progress:

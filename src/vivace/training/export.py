@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +18,13 @@ from vivace.models.alive import AliveTransformer
 from vivace.models.nava import NavaTransformer
 from vivace.pipelines.alive import AlivePipeline
 from vivace.pipelines.capabilities import AliveCapabilities, Capabilities
+from vivace.pipelines.checksums import write_checksums
 from vivace.pipelines.nava import NavaPipeline
 from vivace.training.alive import AliveRecipe
 from vivace.training.checkpoint import load_weights
 from vivace.training.codec_files import check_codecs, load_codecs, load_speaker_encoder, load_vocoder
 from vivace.training.joint import JointRecipe
+from vivace.training.run_folder import Begun, as_recipe, stored_recipe, unrecorded
 from vivace.training.text_encoder import build_text_encoder
 from vivace.training.validate import scheduler_of
 
@@ -53,7 +54,7 @@ class ExportRecipe(BaseModel):
     output: Path
 
 
-def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
+def run_export(recipe: ExportRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Write the folder. Returns its size in megabytes and the step of the weights.
 
     Raises:
@@ -91,6 +92,7 @@ def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
         nn.Module.to(part, torch.bfloat16)  # diffusers' own `to` warns of parts to keep in float32; there are none
     scheduler = scheduler_of(abilities.read(recipe.capabilities).preset_named(None))
     pipeline = pipelines(tokenizer=ByT5Tokenizer(), scheduler=scheduler, capabilities=recipe.capabilities, **parts)
+    begun()
     temporary = recipe.output.with_name(f".{recipe.output.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)
     pipeline.save_pretrained(temporary, max_shard_size="15MB")
@@ -98,6 +100,7 @@ def run_export(recipe: ExportRecipe, run: Path) -> dict[str, float]:
         copy_record(folder, temporary / "training" / name)
     for path in temporary.rglob("*.safetensors"):
         path.chmod(0o644)  # safetensors makes files that only their owner may read
+    write_checksums(temporary)
     shutil.rmtree(recipe.output, ignore_errors=True)
     temporary.rename(recipe.output)
     size = sum(path.stat().st_size for path in recipe.output.rglob("*") if path.is_file())
@@ -124,13 +127,12 @@ def read_recipe(run: Path) -> JointRecipe:
     """The recipe that a run was last trained with.
 
     Raises:
-        VivaceError: the folder is not a run of such a unit.
+        VivaceError: the folder is not a run of such a unit, or its recipe.json is damaged.
     """
-    path = run / "recipe.json"
-    data = json.loads(path.read_text()) if path.is_file() else {}
-    if data.get("unit") not in KINDS:
+    data = stored_recipe(run) or {}
+    if str(data.get("unit")) not in KINDS:
         raise VivaceError(f"Folder {str(run)!r} is not a run of the unit {' or '.join(KINDS)}; name one that is.")
-    return KINDS[data["unit"]][0].model_validate(data)
+    return as_recipe(KINDS[data["unit"]][0], data, run)
 
 
 def copy_record(run: Path, target: Path) -> None:

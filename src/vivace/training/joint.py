@@ -24,6 +24,7 @@ from vivace.training.fit_skips import fit_skips
 from vivace.training.flow_step import TimeSettings, caption_of, draw_noise, draw_times, encode_captions, flow_errors
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.tasks import Dropout, Stream, Task, drop_voices, dropped_texts, exchanges, pick_task, stream
 from vivace.training.text_encoder import build_text_encoder
 from vivace.training.validate import Sampler, SampleSettings, held_out_losses
@@ -311,6 +312,6 @@ class JointObjective:
         return figures
 
 
-def run_joint(recipe: JointRecipe, run: Path) -> dict[str, float]:
+def run_joint(recipe: JointRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training. Returns the last held-out figures."""
-    return train(JointObjective(recipe, run), recipe.loop, run)
+    return train(JointObjective(recipe, run), recipe.loop, run, begun)

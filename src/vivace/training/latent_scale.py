@@ -21,6 +21,7 @@ from torch import Tensor
 from vivace.data.shards import ShardReader
 from vivace.models.codecs import decode_sequence, encode_moments
 from vivace.training.codec_files import load_video_codec
+from vivace.training.run_folder import Begun, unrecorded
 
 # Of a channel's deviation: large enough to be far above rounding, small enough for the decoder to answer in proportion.
 NOISE = 0.5
@@ -79,7 +80,7 @@ def channel_sizes(weights: Tensor, exponent: float) -> Tensor:
     return sizes / sizes.square().mean().sqrt()
 
 
-def run_latent_scale(recipe: LatentScaleRecipe, run: Path) -> dict[str, float]:
+def run_latent_scale(recipe: LatentScaleRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Write the codec. Returns the largest and the smallest size of a channel.
 
     Raises:
@@ -88,6 +89,7 @@ def run_latent_scale(recipe: LatentScaleRecipe, run: Path) -> dict[str, float]:
     vae = load_video_codec(recipe.vae)
     reader = ShardReader(recipe.clips, "clips")
     picks = np.random.default_rng([recipe.seed, 0]).permutation(len(reader))[: recipe.count]
+    begun()
     videos = [reader.get(int(pick))["video"] for pick in picks]
     clips = [video[None].permute(0, 4, 1, 2, 3).float() / 127.5 - 1 for video in videos]
     mean, std = channel_statistics(vae, clips)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from vivace.errors import VivaceError
 from vivace.training.checkpoint import latest_checkpoint, restore_checkpoint, save_checkpoint
+from vivace.training.run_folder import Begun
 
 
 class LoopSettings(BaseModel):
@@ -121,7 +122,7 @@ class MetricLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = run / "metrics.jsonl"
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        lines = self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
         kept = [line for line in lines if _step_of(line) < resume_step]
         temporary = self.path.with_suffix(".writing")
         temporary.write_text("".join(line + "\n" for line in kept))
@@ -160,18 +161,21 @@ class _StopRequest:
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf  # a line cut short by a kill
 
 
-def train(objective: Objective, settings: LoopSettings, run: Path) -> dict[str, float]:
+def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun) -> dict[str, float]:
     """Train to `settings.steps`, resuming from the newest checkpoint in `run`. Returns the last held-out figures.
 
     Interrupting with Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
 
+    Args:
+        begun: called before the first step, when everything is open and the checkpoint, if there is one, has fitted.
+
     Raises:
-        VivaceError: the loss became non-finite.
+        VivaceError: a checkpoint that is damaged or does not fit; the loss became non-finite.
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -182,6 +186,7 @@ def train(objective: Objective, settings: LoopSettings, run: Path) -> dict[str, 
     base_rates = {name: [group["lr"] for group in o.param_groups] for name, o in optimizers.items()}
     checkpoint = latest_checkpoint(run / "checkpoints")
     start = restore_checkpoint(checkpoint, modules, average.shadow, optimizers) if checkpoint else 0
+    begun()
     log = MetricLog(run, start)
     parameters = [p for o in optimizers.values() for group in o.param_groups for p in group["params"]]
     figures: dict[str, float] = {}

@@ -22,6 +22,7 @@ from vivace.training.recogniser import RecogniserRecipe, run_recogniser
 from vivace.training.refiner import RefinerRecipe, run_refiner
 from vivace.training.refiner_export import RefinerExportRecipe, run_refiner_export
 from vivace.training.render import RenderRecipe, run_render
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.speaker import SpeakerRecipe, run_speaker
 from vivace.training.video_codec import VideoCodecRecipe, run_video_codec
 from vivace.training.voice_judge import VoiceJudgeRecipe, run_voice_judge
@@ -43,7 +44,7 @@ Recipe = Annotated[
     | RefinerExportRecipe,
     Field(discriminator="unit"),
 ]
-RUNNERS: dict[type, Callable[[Any, Path], dict[str, float]]] = {
+RUNNERS: dict[type, Callable[[Any, Path, Begun], dict[str, float]]] = {
     RenderRecipe: run_render,
     EncodeRecipe: run_encode,
     VideoCodecRecipe: run_video_codec,
@@ -95,7 +96,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         ) from None
     except IsADirectoryError:
         raise VivaceError(f"Recipe {str(path)!r} is a folder; name one of the TOML files in it.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise VivaceError(f"Recipe {str(path)!r} cannot be read as TOML (nested too deeply); correct it.") from None
+    except (OSError, ValueError) as error:  # what is no TOML, no UTF-8 or, for its name, no path
         raise VivaceError(f"Recipe {str(path)!r} cannot be read as TOML ({error}); correct it.") from None
     for override in overrides:
         apply_override(data, override)
@@ -154,7 +157,7 @@ def apply_override(data: dict[str, Any], override: str) -> None:
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, KeyError, RecursionError):  # KeyError: "x\n[value]" and the like
         value = text.strip()
     target: Any = data
     try:
@@ -177,6 +180,10 @@ def recipe_json(recipe: Any) -> str:
     return json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n"
 
 
-def run_recipe(recipe: Any, run: Path) -> dict[str, float]:
-    """Run the unit in `run`, going on where an earlier, interrupted one ended. Returns its figures."""
-    return RUNNERS[type(recipe)](recipe, run)
+def run_recipe(recipe: Any, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
+    """Run the unit in `run`, going on where an earlier, interrupted one ended. Returns its figures.
+
+    Args:
+        begun: called once the unit's inputs are open, before its work.
+    """
+    return RUNNERS[type(recipe)](recipe, run, begun)

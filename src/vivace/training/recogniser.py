@@ -23,6 +23,7 @@ from vivace.timeline import Timeline
 from vivace.training.listener_files import save_listener
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.utterances import SaidWord, SpeechSource, coloured_noise, low_passed, speech
 from vivace.world import render_audio, sample_scene, variety_audio
 from vivace.world.phones import WORDS
@@ -213,9 +214,9 @@ def _masked(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return features
 
 
-def run_recogniser(recipe: RecogniserRecipe, run: Path) -> dict[str, float]:
+def run_recogniser(recipe: RecogniserRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training, then write the averaged recogniser to `run/export` and to the recipe's output."""
     objective = RecogniserObjective(recipe)
-    figures = train(objective, recipe.loop, run)
+    figures = train(objective, recipe.loop, run, begun)
     save_listener(objective.recogniser, "recogniser", run, recipe.output)
     return figures

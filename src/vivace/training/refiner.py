@@ -26,6 +26,7 @@ from vivace.errors import VivaceError
 from vivace.models.alive import AliveTransformer
 from vivace.models.refiner import AliveRefinerTransformer, RefinerContext, heard_by
 from vivace.pair import AV
+from vivace.pipelines.checksums import check_part
 from vivace.sampling.degradation import TRAINED, degraded
 from vivace.sampling.flow import Times, add_noise, velocity_target
 from vivace.timeline import Timeline, as_rate
@@ -34,6 +35,7 @@ from vivace.training.flow_step import TimeSettings, caption_of, draw_noise, draw
 from vivace.training.joint import OptimizerSettings
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.tasks import Stream, dropped_speech, dropped_texts, exchanges, stream
 from vivace.training.validate import LEVELS, SEED
 from vivace.training.warm_start import start_from
@@ -105,6 +107,8 @@ def load_base(folder: Path, device: str = "cpu") -> Base:
     Raises:
         VivaceError: the folder holds none.
     """
+    for name in ("transformer", "text_encoder"):
+        check_part(folder / name)
     try:
         transformer = AliveTransformer.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
         text_encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32)
@@ -269,6 +273,6 @@ class RefinerObjective:
         return {key: float(np.mean(values)) for key, values in sums.items()}
 
 
-def run_refiner(recipe: RefinerRecipe, run: Path) -> dict[str, float]:
+def run_refiner(recipe: RefinerRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training. Returns the last held-out figures."""
-    return train(RefinerObjective(recipe, run), recipe.loop, run)
+    return train(RefinerObjective(recipe, run), recipe.loop, run, begun)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +13,13 @@ from torch import nn
 from vivace.errors import VivaceError
 from vivace.models.refiner import AliveRefinerTransformer
 from vivace.pipelines.alive import AlivePipeline
+from vivace.pipelines.checksums import write_checksums
 from vivace.pipelines.refiner import AliveRefinerPipeline
 from vivace.pipelines.refiner_abilities import RefinerCapabilities
 from vivace.training.checkpoint import load_weights
 from vivace.training.export import copy_record, find_checkpoint
 from vivace.training.refiner import RefinerRecipe, load_base
+from vivace.training.run_folder import Begun, as_recipe, stored_recipe, unrecorded
 from vivace.training.validate import scheduler_of
 
 
@@ -35,18 +36,17 @@ class RefinerExportRecipe(BaseModel):
     output: Path
 
 
-def run_refiner_export(recipe: RefinerExportRecipe, run: Path) -> dict[str, float]:
+def run_refiner_export(recipe: RefinerExportRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Write the folder. Returns its size in megabytes and the step of the weights.
 
     Raises:
         VivaceError: no checkpoint, a run of another unit, or a base that is gone or no longer the run's.
     """
     checkpoint = find_checkpoint(recipe.run, recipe.step)
-    path = recipe.run / "recipe.json"
-    data = json.loads(path.read_text()) if path.is_file() else {}
+    data = stored_recipe(recipe.run) or {}
     if data.get("unit") != "alive-refiner":
         raise VivaceError(f"Folder {str(recipe.run)!r} is not a run of the unit alive-refiner; name one that is.")
-    trained = RefinerRecipe.model_validate(data)
+    trained = as_recipe(RefinerRecipe, data, recipe.run)
     abilities = RefinerCapabilities.read(recipe.capabilities)
     weights = load_weights(checkpoint, "transformer", ema=True)
     base = load_base(trained.base)
@@ -57,6 +57,7 @@ def run_refiner_export(recipe: RefinerExportRecipe, run: Path) -> dict[str, floa
     whole = AlivePipeline.from_pretrained(trained.base)
     pipeline = AliveRefinerPipeline(whole, transformer, scheduler_of(abilities.preset_named(None)), recipe.capabilities)
     pipeline.check_parts()
+    begun()
     temporary = recipe.output.with_name(f".{recipe.output.name}.writing")
     shutil.rmtree(temporary, ignore_errors=True)
     pipeline.save_pretrained(temporary, base=trained.base.resolve().name)
@@ -64,6 +65,7 @@ def run_refiner_export(recipe: RefinerExportRecipe, run: Path) -> dict[str, floa
         copy_record(folder, temporary / "training" / name)
     for file in temporary.rglob("*.safetensors"):
         file.chmod(0o644)  # safetensors makes files that only their owner may read
+    write_checksums(temporary)
     shutil.rmtree(recipe.output, ignore_errors=True)
     temporary.rename(recipe.output)
     size = sum(file.stat().st_size for file in recipe.output.rglob("*") if file.is_file())

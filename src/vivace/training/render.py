@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vivace.data.shards import MAX_BYTES, ShardHeader, ShardWriter
 from vivace.training.clips import SceneSource, plan_clips, render_clip
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.workers import available_workers, clip_progress, ordered_map
 
 
@@ -24,10 +25,11 @@ class RenderRecipe(BaseModel):
     shard_bytes: int = Field(default=MAX_BYTES, gt=0)
 
 
-def run_render(recipe: RenderRecipe, run: Path) -> dict[str, float]:
+def run_render(recipe: RenderRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Render what is not there yet. Returns the number of clips."""
     header = ShardHeader("clips", {"source": recipe.source.model_dump(mode="json")})
     writer = ShardWriter(recipe.output, header, recipe.shard_bytes)
+    begun()
     if not writer.finished:
         with clip_progress() as progress:
             task = progress.add_task(f"render {recipe.output.name}", total=recipe.source.clips, completed=len(writer))

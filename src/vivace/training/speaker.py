@@ -23,6 +23,7 @@ from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.training.checkpoint import latest_checkpoint, load_weights
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.utterances import Said, SpeechSource, by_voice, recorded, speech, stretch_of
 
 
@@ -148,10 +149,10 @@ def pitch_error(vectors: np.ndarray, said: list[Said]) -> float:
     return float(np.median(np.abs(design[~half] @ weights - octaves[~half]))) * 12
 
 
-def run_speaker(recipe: SpeakerRecipe, run: Path) -> dict[str, float]:
+def run_speaker(recipe: SpeakerRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training, then write the averaged encoder to `run/export/speaker_encoder`."""
     objective = SpeakerObjective(recipe)
-    figures = train(objective, recipe.loop, run)
+    figures = train(objective, recipe.loop, run, begun)
     checkpoint = latest_checkpoint(run / "checkpoints")
     assert checkpoint is not None
     objective.encoder.load_state_dict(load_weights(checkpoint, "speaker_encoder", ema=True))

@@ -21,6 +21,7 @@ from vivace.training.codec_start import start_near_linear
 from vivace.training.latent_scale import channel_statistics
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.run_folder import Begun, unrecorded
 
 
 class VideoCodecRecipe(BaseModel):
@@ -201,13 +202,13 @@ class VideoCodecObjective:
         return mean.tolist(), std.tolist()
 
 
-def run_video_codec(recipe: VideoCodecRecipe, run: Path) -> dict[str, float]:
+def run_video_codec(recipe: VideoCodecRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train (or go on training), then write the averaged codec with its latent statistics to `run/export/vae`.
 
     A kept encoder keeps its statistics.
     """
     objective = VideoCodecObjective(recipe)
-    figures = train(objective, recipe.loop, run)
+    figures = train(objective, recipe.loop, run, begun)
     from vivace.training.checkpoint import latest_checkpoint, load_weights
 
     checkpoint = latest_checkpoint(run / "checkpoints")

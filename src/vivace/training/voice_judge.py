@@ -19,6 +19,7 @@ from vivace.evaluation.voices import separation
 from vivace.perception.voices import VoiceJudge, voice_features
 from vivace.training.listener_files import save_listener
 from vivace.training.loop import LoopSettings, train
+from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.utterances import SpeechSource, by_voice, recorded, speech
 from vivace.training.workers import ordered_map
 
@@ -119,9 +120,9 @@ class VoiceJudgeObjective:
         return {"equal_error_rate": error, "own": own, "other": other}
 
 
-def run_voice_judge(recipe: VoiceJudgeRecipe, run: Path) -> dict[str, float]:
+def run_voice_judge(recipe: VoiceJudgeRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training, then write the averaged judge to `run/export` and to the recipe's output."""
     objective = VoiceJudgeObjective(recipe)
-    figures = train(objective, recipe.loop, run)
+    figures = train(objective, recipe.loop, run, begun)
     save_listener(objective.judge, "judge", run, recipe.output)
     return figures

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vivace.errors import VivaceError
 from vivace.models.nava import NavaTransformer
+from vivace.pipelines.checksums import check_part
 from vivace.training.checkpoint import latest_checkpoint, load_weights
 
 # Ours and not the release's: a model without them can be gone on with.
@@ -56,7 +58,9 @@ def start_from(folder: Path, name: str, module: nn.Module, anew: Sequence[str] =
             or (isinstance(module, NavaTransformer) and (is_audio_only(key) or key.startswith(ADDITIONS)))
         }
         module.load_state_dict({**fresh, **state})
-    except (OSError, ValueError, RuntimeError) as error:
+    except VivaceError:
+        raise
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise VivaceError(f"start_from {str(folder)!r} does not fit: {name}: {reason}; correct it.") from None
 
@@ -69,6 +73,7 @@ def _weights(folder: Path, name: str, module: nn.Module) -> dict[str, Tensor]:
     checkpoint = latest_checkpoint(folder / "checkpoints")
     if checkpoint is not None:
         return load_weights(checkpoint, name, ema=True)
+    check_part(folder / name)
     if isinstance(module, NavaTransformer):
         files = sorted((folder / name).glob("*.safetensors"))
         if not files:

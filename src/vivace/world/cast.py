@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
@@ -68,12 +67,3 @@ def plain_talk(talk: Talk) -> dict[str, Any]:
         for entry in values["characters"]
     ]
     return values
-
-
-def talk_from(stored: Mapping[str, Any] | None) -> Talk | None:
-    """The talk that `plain_talk` took apart."""
-    if stored is None:
-        return None
-    characters = (Character(**{**entry, "voice": Voice(**entry["voice"])}) for entry in stored["characters"])
-    lines = (Line(entry["speaker"], tuple(entry["words"]), entry["start"]) for entry in stored["lines"])
-    return Talk(tuple(characters), tuple(lines))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.world.cast import Talk, plain_talk, talk_from
+from vivace.plain_json import parsed_object
+from vivace.world.cast import Talk, plain_talk
 
 WORLD_VERSION = 1
 KINDS: tuple[str, ...] = ("impacts", "drum", "bell", "woodblock", "xylophone")
@@ -157,21 +157,16 @@ class Scene:
         """The scene that `to_json` wrote.
 
         Raises:
-            VivaceError: not a scene, or one of another version of the world.
+            VivaceError: not a scene, one of another version of the world, or one with a value that it cannot have.
         """
-        try:
-            fields: dict[str, Any] = json.loads(text)
-            version = fields.pop("world")
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise VivaceError("the scene is not JSON written by Scene.to_json; render the clip again.") from None
+        from vivace.world.stored_scene import scene_from  # which knows the words of all parts, and they know scenes
+
+        fields = parsed_object(text, "the scene's JSON", "render the clip again")
+        version = fields.pop("world", None)
         if version != WORLD_VERSION:
-            raise VivaceError(
-                f"the scene is of world version {version!r} and this is version {WORLD_VERSION}; render the clip again."
-            )
-        try:
-            return _scene(fields)
-        except (TypeError, KeyError) as error:
-            raise VivaceError(f"the scene JSON lacks or repeats a field ({error}); render the clip again.") from None
+            told = f"is of world version {version}" if isinstance(version, int) else "names no version of the world"
+            raise VivaceError(f"the scene {told}, and this is version {WORLD_VERSION}; render the clip again.")
+        return scene_from(fields)
 
 
 def _plain(scene: Scene) -> dict[str, Any]:
@@ -185,19 +180,3 @@ def _plain(scene: Scene) -> dict[str, Any]:
     if scene.shots:
         values["shots"] = [{"start": shot.start, "scene": _plain(shot.scene)} for shot in scene.shots]
     return values
-
-
-def _scene(fields: Mapping[str, Any]) -> Scene:
-    parts: dict[str, Any] = {
-        "stage": Stage(**fields["stage"]),
-        "balls": tuple(Ball(**ball) for ball in fields["balls"]),
-        "strokes": tuple(Stroke(**stroke) for stroke in fields["strokes"]),
-        "camera": Camera(**fields["camera"]),
-        "shots": tuple(Shot(shot["start"], _scene(shot["scene"])) for shot in fields.get("shots", ())),
-        "talk": talk_from(fields.get("talk")),
-    }
-    single = {"instrument": Instrument, "landscape": Landscape, "ambience": Ambience, "vehicle": Vehicle}
-    for name, part in single.items():
-        stored = fields.get(name)
-        parts[name] = None if stored is None else part(**stored)
-    return Scene(**{**fields, **parts})

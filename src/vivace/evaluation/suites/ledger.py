@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vivace.errors import VivaceError
 from vivace.evaluation.ledger import claim_folder
 from vivace.evaluation.metric import NOT_GIVEN, ItemMetric, Undefined
 from vivace.evaluation.parted_lines import PartedLines
@@ -87,7 +88,7 @@ class SuiteLedger:
         part: that this process writes.
 
     Raises:
-        VivaceError: the folder holds another run.
+        VivaceError: the folder holds another run, or its lines are damaged.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], part: str = "") -> None:
@@ -97,10 +98,17 @@ class SuiteLedger:
         claim(folder, identity)
         self._lines = PartedLines(folder, "items", part)
         for row in self._lines.rows:
-            given, written = row.get("given"), row.get("part", "")
-            found = {name: _known(entry, given, written) for name, entry in row["metrics"].items()}
-            self._take(row["id"], row["sha256"], found)
-            self._notes[row["id"]] = row.get("notes", {})
+            try:
+                given, written = row.get("given"), row.get("part", "")
+                found = {name: _known(entry, given, written) for name, entry in row["metrics"].items()}
+                self._take(row["id"], row["sha256"], found)
+                self._notes[row["id"]] = row.get("notes", {})
+            # What a changed line lacks, or holds instead, shows itself in any of these ways.
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise VivaceError(
+                    f"The lines in {str(folder)!r} on item {str(row.get('id'))[:100]!r} are damaged "
+                    f"({type(error).__name__} {str(error)[:100]}); remove them, so that it is measured anew."
+                ) from None
 
     def _take(self, item: str, digest: str, found: dict[str, _Known]) -> None:
         before = self._known.get(item)
