@@ -1,5 +1,6 @@
 """Reading: exact seeking, windows, any rate and layout, and damage that is never passed over."""
 
+import json
 import struct
 import tracemalloc
 import wave
@@ -369,3 +370,12 @@ def test_samples_beyond_one_are_cut_off_and_told(tmp_path):
     audio = read_clip(wav_of(tmp_path / "a.wav", samples), tell=told.append).audio
     assert (audio[1, 7], audio[1, 8]) == (-1.0, 0.5)
     assert told == ["has samples up to 1.75, which are cut off at 1"]
+
+
+@pytest.mark.parametrize("odd", [b"5", b"[1]", b"[" * 100_000, b'{"request": '])
+def test_a_comment_that_only_looks_like_ours_is_a_tag_like_others(tmp_path, odd):
+    path = tmp_path / "a.wav"
+    write_wav(path, np.zeros((1, 800), np.float32), 16000, metadata={"request": "x" * 100_000})
+    ours = json.dumps({"request": "x" * 100_000}).encode()
+    path.write_bytes(path.read_bytes().replace(ours, odd.ljust(len(ours))))
+    assert read_metadata(path).keys() == {"comment"}

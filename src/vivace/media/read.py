@@ -138,6 +138,8 @@ def read_audio(
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The tags that `write_clip` put into a file (or another author's), without the container's own.
 
+    A comment that only looks like ours is a tag like others.
+
     Raises:
         VivaceError: no such file, or one that is no video or sound file.
     """
@@ -145,8 +147,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         tags = {str(key): str(value) for key, value in container.metadata.items() if key not in _CONTAINER_TAGS}
     comment = tags.get("comment", "")
     if comment.startswith(METADATA_MARK):
-        with contextlib.suppress(json.JSONDecodeError):
-            return dict(json.loads(comment.removeprefix(METADATA_MARK)))
+        with contextlib.suppress(ValueError, RecursionError):
+            ours = json.loads(comment.removeprefix(METADATA_MARK))
+            if isinstance(ours, dict):
+                return {str(key): str(value) for key, value in ours.items()}
     return tags
 
 
