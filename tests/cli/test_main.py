@@ -29,6 +29,17 @@ def test_every_command_explains_itself_with_an_example(command: str, capsys: pyt
     assert f"Example: vivace {command}" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("words", [[], ["world"], ["evaluate"]])
+def test_commands_that_have_commands_show_them_and_ask_for_one(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert "Commands" in out
+    command = " ".join(["vivace", *words])
+    assert err.endswith(f"A command is missing, such as one of those above; see {command} --help.\n")
+
+
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out

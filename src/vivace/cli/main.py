@@ -159,7 +159,9 @@ def _failed(error: Exception) -> int:
     if format_message is None:
         raise error
     command = getattr(getattr(error, "ctx", None), "command_path", "vivace")
-    return _complain(f"{' '.join(format_message().split()).rstrip('.')}; see {command} --help.")
+    # The error of a command that has commands and was given none says nothing: its help has been shown instead.
+    told = " ".join(format_message().split()).rstrip(".") or "A command is missing, such as one of those above"
+    return _complain(f"{told}; see {command} --help.")
 
 
 def _stopped(sentence: str = "Stopped; no unfinished file is left.") -> int:
