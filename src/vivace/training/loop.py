@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from vivace.errors import VivaceError
 from vivace.training.checkpoint import latest_checkpoint, restore_checkpoint, save_checkpoint
-from vivace.training.run_folder import Begun
+from vivace.training.run_folder import Begun, unrecorded
 
 
 class LoopSettings(BaseModel):
@@ -166,7 +166,7 @@ def _step_of(line: str) -> float:
         return math.inf  # a line cut short by a kill
 
 
-def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun) -> dict[str, float]:
+def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train to `settings.steps`, resuming from the newest checkpoint in `run`. Returns the last held-out figures.
 
     Interrupting with Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
