@@ -30,7 +30,7 @@ from vivace.data.fingerprint import weights_hash
 from vivace.errors import VivaceError
 from vivace.media.decode_audio import resample
 from vivace.models.codecs import decode_audio
-from vivace.pair import AV
+from vivace.pair import AV, Modality
 from vivace.pipelines.checksums import check_weights, has_checksums, write_checksums
 from vivace.pipelines.clip_plan import ClipPlan, Planned
 from vivace.pipelines.compiling import check_compiler
@@ -318,13 +318,13 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
                     raise SamplingCancelledError
                 return answer.get("latents") if isinstance(answer, dict) else None
 
-            for number, turn in enumerate(turns):
-                own = AV(noise.video if turn.video else None, noise.audio)
+            latents: AV[Tensor] = AV()
+            sides: list[Modality | None] = [side for side, _ in plan.in_turn] or [None]
+            for number, (turn, side) in enumerate(zip(turns, sides, strict=True)):
+                own = AV(noise.video if turn.video else None, noise.audio if turn.audio else None)
                 told = partial(on_step, number * plan.preset.steps)
-                latents = self._denoised(turn, own, read, given, together, told)
-                if turn is not turns[-1]:  # the sound is made, and is given to the pictures
-                    assert latents.audio is not None
-                    given = AV(given.video, Given(latents.audio, torch.ones_like(latents.audio, dtype=torch.bool)))
+                shown = given if side is None else _beside(side, latents, given)
+                latents = self._denoised(turn, own, read, shown, together, told)
         del read, given
         with clock.timing("decoding"):
             frames: np.ndarray | Tensor | None = latents.video
@@ -387,10 +387,9 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
     def _own_branches(self, plan: ClipPlan) -> tuple[Branch, ...]:
         """The branches that run here."""
         found: dict[str, Branch] = {}
-        for rule in (plan.rule, plan.sound_rule):
-            if rule is not None:
-                branches = rule.needed()
-                found |= {b.name: b for b in (branches if self.devices is None else self.devices.own(branches))}
+        for rule in plan.rules:
+            branches = rule.needed()
+            found |= {b.name: b for b in (branches if self.devices is None else self.devices.own(branches))}
         return tuple(found.values())
 
     @staticmethod
@@ -477,6 +476,14 @@ class ClipPipeline(Planned, LoraLoading, Placed, DiffusionPipeline):
         pictures = [frames for frames, _ in clips if frames is not None]
         sounds = [audio for _, audio in clips if audio is not None]
         return np.stack(pictures) if pictures else None, np.stack(sounds) if sounds else None
+
+
+def _beside(side: Modality, made: AV[Tensor], given: AV[Given]) -> AV[Given]:
+    """What a side that is made in its turn is shown: of the other what was made of it, of itself what the user gave."""
+    whole = made.map(lambda x: Given(x, torch.ones_like(x, dtype=torch.bool)))
+    if side == "video":
+        return AV(given.video, whole.audio or given.audio)
+    return AV(whole.video or given.video, given.audio)
 
 
 def finished_sound(audio: np.ndarray, rate: int, preset: Steps) -> tuple[np.ndarray, int]:

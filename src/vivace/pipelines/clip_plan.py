@@ -13,13 +13,14 @@ import torch
 from vivace.conditioning.text import check_prompt
 from vivace.errors import VivaceError
 from vivace.media import Clip
+from vivace.pair import Modality
 from vivace.pipelines.capabilities import Abilities
 from vivace.pipelines.materials import Arranged, Materials, Modalities, arrange
 from vivace.pipelines.parallel import Devices
 from vivace.sampling.guidance import Guidance
 from vivace.sampling.guidance_shaping import Shaping
 from vivace.sampling.noise import check_seed, seeds_from
-from vivace.sampling.presets import Steps
+from vivace.sampling.presets import SIDES_IN_TURN, Steps
 from vivace.timeline import Timeline
 
 MAX_BATCH = 64
@@ -30,14 +31,14 @@ S = TypeVar("S", bound=Steps)
 class ClipPlan:
     """A call's settings, checked: nothing after this point depends on what a user typed.
 
-    sound_rule: the guidance of the sound where it is made before the pictures; None where nothing is made in turn.
+    in_turn: the sides that are made one after another, each with its guidance; none where all is made at once.
     """
 
     prompts: list[str]
     negative: str | None  # None is the null text
     preset: Steps
     rule: Guidance
-    sound_rule: Guidance | None = None
+    in_turn: tuple[tuple[Modality, Guidance], ...] = ()
     shaping: Shaping | None = None
     seeds: list[int]
     video: bool
@@ -52,10 +53,24 @@ class ClipPlan:
     @property
     def turns(self) -> tuple[ClipPlan, ...]:
         """What is denoised one after another, each with the guidance of what it makes."""
-        if self.sound_rule is None:
+        if not self.in_turn:
             return (self,)
-        sound = replace(self, rule=self.sound_rule, sound_rule=None, video=False)
-        return sound, replace(self, rule=self.rule.only(video=True, audio=False), sound_rule=None)
+        sides = [side for side, _ in self.in_turn]
+        return tuple(
+            replace(
+                self,
+                rule=rule,
+                in_turn=(),
+                video="video" in sides[: number + 1],
+                audio="audio" in sides[: number + 1],
+            )
+            for number, (_, rule) in enumerate(self.in_turn)
+        )
+
+    @property
+    def rules(self) -> tuple[Guidance, ...]:
+        """The guidance of everything that is made."""
+        return (self.rule, *(rule for _, rule in self.in_turn))
 
     @property
     def negative_called(self) -> str:
@@ -158,13 +173,16 @@ class Planned:
         # A side that is given needs no prediction, and so no branch that only it would need.
         video, audio = with_video and not arranged.video_given, with_audio and not arranged.audio_given
         whole = (rule or guided(video=with_video, audio=with_audio)).only(video=video, audio=audio)
-        sound = None
-        if video and audio and preset.order == "sound-first":
-            sound = guided(video=False, audio=True) if rule is None else rule.only(video=False, audio=True)
+        in_turn: list[tuple[Modality, Guidance]] = []
+        if video and audio:
+            for side in SIDES_IN_TURN[preset.order]:
+                own = {"video": side == "video", "audio": side == "audio"}
+                # The first has nothing of the other side beside it, whose branches would differ in nothing.
+                base = whole if in_turn else rule or guided(**own)
+                in_turn.append((side, base.only(**own)))
         if self.devices is not None:
-            for one in (whole, sound):
-                if one is not None:
-                    self.devices.own(one.needed())  # refuses more devices than branches
+            for one in (whole, *(rule for _, rule in in_turn)):
+                self.devices.own(one.needed())  # refuses more devices than branches
             if seed is None and generator is None:
                 raise VivaceError("A clip that several devices make needs a seed that all of them know; give one.")
         return ClipPlan(
@@ -172,7 +190,7 @@ class Planned:
             negative=check_prompt(negative, "The negative prompt") if negative else None,
             preset=preset,
             rule=whole,
-            sound_rule=sound,
+            in_turn=tuple(in_turn),
             shaping=shaping,
             seeds=seeds_for(seed, generator, len(prompts)),
             video=with_video,

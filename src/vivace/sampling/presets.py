@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vivace.errors import VivaceError
-from vivace.pair import AV
+from vivace.pair import AV, Modality
 from vivace.sampling.guidance import Guidance, check_scale, nava_rule
 from vivace.sampling.guidance_schedule import GuidanceSchedule, Phase
 from vivace.sampling.loop import GivenPolicy
@@ -16,6 +16,14 @@ from vivace.sampling.schedules import MAX_STEPS, Table, sound_ahead
 from vivace.sampling.settings_checks import check_level, is_number
 from vivace.sampling.solvers import table_for
 
+Order = Literal["together", "sound-first", "pictures-first", "sound-again"]
+# What is made one after another: the first side alone, each next one for what is there of the other by then.
+SIDES_IN_TURN: dict[Order, tuple[Modality, ...]] = {
+    "together": (),
+    "sound-first": ("audio", "video"),
+    "pictures-first": ("video", "audio"),
+    "sound-again": ("audio", "video", "audio"),
+}
 GUIDES = ("text", "align", "timbre")
 MAX_CACHE = 1.0
 
@@ -36,8 +44,8 @@ class Steps(Frozen):
 
     Args:
         shift: of the noise schedule; more than 1 spends more steps at high noise.
-        order: where both sides are made, "together", or "sound-first" (ours): the sound alone, and then pictures for
-            it, by the same network, whose tasks both are.
+        order: where both sides are made, "together", or one after another by the same network, whose tasks these are
+            (ours): `SIDES_IN_TURN`.
         sound_lead: where both sides are made together, how far the sound's noise is ahead of the picture's: by how
             much smaller its odds are (`sound_ahead`). 1 is not at all; more lets the picture follow a sound that is
             settled.
@@ -54,7 +62,7 @@ class Steps(Frozen):
     steps: int = Field(default=25, ge=1, le=MAX_STEPS)
     solver: Literal["euler", "unipc"] = "unipc"
     shift: float = Field(default=5.0, gt=0, le=100)
-    order: Literal["together", "sound-first"] = "together"
+    order: Order = "together"
     sound_lead: float = Field(default=1.0, ge=1, le=100)
     cache: float = Field(default=0.0, ge=0, le=MAX_CACHE)
     negative_video: str | None = None
@@ -64,9 +72,9 @@ class Steps(Frozen):
     sound_peak: float | None = Field(default=None, gt=0, le=1)
 
     @model_validator(mode="after")
-    def _sound_that_is_first_is_not_ahead(self) -> Self:
-        if self.order == "sound-first" and self.sound_lead != 1:
-            raise ValueError("sound_lead is for sides that are made together; leave it out with order = 'sound-first'")
+    def _sides_in_turn_have_no_lead(self) -> Self:
+        if self.order != "together" and self.sound_lead != 1:
+            raise ValueError(f"sound_lead is for sides that are made together; not with order = {self.order!r}")
         return self
 
     def table(self) -> Table:

@@ -1,4 +1,4 @@
-"""Sound first, then pictures for it: presets whose order is "sound-first"."""
+"""One side after the other: presets whose order is not "together"."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -106,4 +106,30 @@ def test_a_sound_that_is_first_is_not_ahead_besides(model: ClipPipeline) -> None
     with pytest.raises(ValidationError, match="sound_lead"):
         kind(order="sound-first", sound_lead=4.0)
     with pytest.raises(ValidationError, match="order"):
-        kind(order="pictures-first")
+        kind(order="words-first")
+
+
+def test_pictures_first_and_a_sound_for_them(model: ClipPipeline) -> None:
+    both, alone = _made(model, "pictures-first"), _made(model, "together", modalities="video")
+    assert torch.equal(both.frames, alone.frames)
+    assert not torch.allclose(both.audio, _made(model, "sound-first").audio, atol=1e-4)
+
+
+def test_a_sound_that_is_made_again_is_made_for_the_pictures(model: ClipPipeline) -> None:
+    """The pictures are those of sound first; other pictures, put in their place, make another sound."""
+    seen: list[tuple[bool, bool]] = []
+
+    def exchanged(_: Any, step: int, __: int, state: dict[str, Any]) -> dict[str, Any] | None:
+        pair = state["latents"]
+        seen.append((pair.video is not None, pair.audio is not None))
+        return {"latents": AV(pair.video + 1, pair.audio)} if step == 2 * STEPS - 1 else None
+
+    first, again = _made(model, "sound-first"), _made(model, "sound-again")
+    assert torch.equal(again.frames, first.frames)
+    assert not torch.allclose(again.audio, first.audio, atol=1e-4)
+    other = _made(model, "sound-again", callback_on_step_end=exchanged)
+    assert seen == [(False, True)] * STEPS + [(True, True)] * 2 * STEPS
+    torch.testing.assert_close(other.frames, again.frames + 1)
+    assert not torch.allclose(other.audio, again.audio, atol=1e-4)
+    plan = model.plan(TEXT, preset=_preset(model, order="sound-again"))
+    assert model.steps_of(plan) == 3 * STEPS
