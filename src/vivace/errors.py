@@ -1,4 +1,4 @@
-"""Errors whose message a person can act on."""
+"""Errors whose message a person can act on, and what their sentences share."""
 
 
 class VivaceError(ValueError):
@@ -6,6 +6,12 @@ class VivaceError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+def count_of(number: int, thing: str) -> str:
+    """A number with its noun: "1 span", "2 processes"."""
+    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{number} {thing if number == 1 else plural}"
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong

@@ -35,7 +35,7 @@ def test_more_devices_than_processes_are_refused_with_how_to_start_them(
     words = ["generate", "a drum", "--model", str(model_folder), "--output", str(tmp_path / "clip.mp4")]
     assert main([*words, "--devices", "2x2"]) == 2
     said = capsys.readouterr().err
-    assert "torchrun --nproc-per-node 4" in said
+    assert "asks for 4 devices where 1 process is running; start it as: torchrun --nproc-per-node 4" in said
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -51,6 +51,34 @@ def test_an_adapter_acts_is_recorded_and_made_again(model_folder: Path, capsys: 
     assert "has changed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("named", ["bell", "bell/adapter_model.safetensors"])
+def test_a_folder_of_peft_s_acts_with_its_alpha_which_the_record_covers(
+    model_folder: Path, capsys: Capture, named: str
+) -> None:
+    Path("bell").mkdir()
+    Path("bell/adapter_model.safetensors").write_bytes(Path("bell.safetensors").read_bytes())
+    common = ("generate", "a drum", "--model", str(model_folder), "--seed", "1", "--steps", "2")
+    made = []
+    for alpha in (2, 1):
+        Path("bell/adapter_config.json").write_text(json.dumps({"lora_alpha": alpha, "r": 2}))
+        made.append(_made(capsys, *common, "--lora", f"{named}:0.5"))
+    alone = [_made(capsys, *common, "--lora", f"bell.safetensors:{scale}") for scale in (0.5, 0.25)]
+    assert [clip["latents_sha256"] for clip in made] == [clip["latents_sha256"] for clip in alone]
+    assert "LoRA 'bell'" in " ".join(made[0]["notes"])
+    assert _made(capsys, "rerun", made[1]["path"])["same_latents"]
+    assert main(["rerun", made[0]["path"]]) == 2
+    assert "adapter_config.json' (lora) has changed" in capsys.readouterr().err
+
+
+def test_a_link_to_an_adapter_is_read_under_its_own_name(model_folder: Path, capsys: Capture) -> None:
+    """As in the cache of a hub, whose files have no endings."""
+    Path("bell").mkdir()
+    Path("bell.safetensors").rename("2b1c")
+    Path("bell/adapter_model.safetensors").symlink_to(Path("2b1c").resolve())
+    made = _made(capsys, "generate", "a drum", "--model", str(model_folder), "--steps", "1", "--lora", "bell")
+    assert Path(made["request"]["lora"][0]["path"]) == Path("bell/adapter_model.safetensors").absolute()
+
+
 def test_an_adapter_is_a_file_and_a_weight() -> None:
     request = make_request("a drum", lora=["bell.safetensors:-.5", "a:2.safetensors"])
     assert [(Path(lora.file.path).name, lora.scale) for lora in request.loras] == [
@@ -60,6 +88,8 @@ def test_an_adapter_is_a_file_and_a_weight() -> None:
     assert Request.from_json(request.to_json()) == request
     for value, words in (
         ("bell.safetensors:101", "out of range"),
+        ("bell.safetensors:1e9", "out of range"),
+        (".", "adapter_model.safetensors' \\(lora\\) does not exist"),
         ("bell.safetensors:half", "is no number"),
         ("gone.safetensors:1", "does not exist"),
         (3, "no path"),

@@ -112,6 +112,8 @@ def test_a_batch_is_rewritten_but_for_lines_that_say_otherwise(model_folder: Pat
 def test_rewriters_that_cannot_be_are_refused_before_any_work(model_folder: Path, capsys: Capture) -> None:
     for words, complaint in (
         (("--rewrite", "nowhere"), "neither none, template, a folder nor a URL"),
+        (("--rewrite", "Template"), "rewrite 'Template' is neither none, template, a folder nor a URL"),
+        (("--rewrite", "ftp://a/v1", "--rewrite-model", "m"), "rewrite 'ftp://a/v1' is no URL of http"),
         (("--rewrite", str(model_folder)), "holds no language model"),
         (("--rewrite", "http://127.0.0.1:9"), "add --rewrite-model"),
         (("--rewrite", "http://"), "is no URL"),

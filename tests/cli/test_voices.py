@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from tests.tiny import tiny_speaking_pipeline
 
 from vivace.cli.main import main
@@ -94,6 +96,7 @@ def test_what_cannot_be_a_voice_is_refused_and_nothing_written(speaking: str, ca
     write_wav(Path("one.wav"), np.full((1, 1), 0.5, np.float32), 16000)
     write_clip(Path("mute.mp4"), Clip(np.zeros((8, 32, 32, 3), np.uint8), 24, None, 16000), {})
     Path("corrupt.wav").write_bytes(b"RIFF\x00\x00")
+    save_file({"embedding": torch.ones(5)}, "narrow.safetensors")
     before = {path.name for path in Path().iterdir()}
     cases = {
         ("--voice", "silent.wav"): "silent",
@@ -105,6 +108,10 @@ def test_what_cannot_be_a_voice_is_refused_and_nothing_written(speaking: str, ca
         ("--voice", "."): "is no file",
         ("--voice", ""): "is no path",
         ("--voice", "anna.wav") * 3: "2 speech spans and 3 voices",
+        (
+            "--voice",
+            "narrow.safetensors",
+        ): "narrow.safetensors' is a speaker vector of shape [5] and this model's have 8",
         ("--dialogue", "anna.wav"): "larger than",
         ("--dialogue", "talk.yaml"): "speech of its own",
         ("--dialogue", "talk.yaml", "--voice", "anna.wav"): "beside a dialogue",
@@ -115,6 +122,8 @@ def test_what_cannot_be_a_voice_is_refused_and_nothing_written(speaking: str, ca
         assert complaint in error, (words, error)
         assert len(error.strip().splitlines()) == 1
     assert {path.name for path in Path().iterdir()} == before
+    assert main(["plan", TWO, "--voice", "narrow.safetensors", "--model", speaking]) == 2
+    assert "narrow.safetensors'" in capsys.readouterr().err
 
 
 def test_voices_survive_a_record(tmp_path: Path) -> None:

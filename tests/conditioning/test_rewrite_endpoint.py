@@ -149,7 +149,7 @@ def test_useless_answers_leave_the_original(api: Api, answer: tuple[int, Any, di
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ((401, {"error": {"message": "no"}}, {}), "refuses the key"),
+        ((401, {"error": {"message": "no"}}, {}), "asks for a key \\(401\\); name the variable"),
         ((404, {"error": {"message": "no model\nnamed small."}}, {}), "404: no model named small"),
         ((400, b"\xff", {}), "refuses \\(400"),
         ((307, b"", {"Location": "http://127.0.0.1:9/v1/chat/completions"}), "has moved"),
@@ -160,6 +160,14 @@ def test_refusals_that_stay_are_errors_at_once(api: Api, answer: tuple[int, Any,
         asked(api, answer)
     assert "\n" not in str(caught.value)
     assert len(api.asked) == 1
+
+
+def test_a_key_that_is_refused_is_said_to_be(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "very-secret")
+    api.answers = [(403, b"", {})]
+    with pytest.raises(VivaceError, match=r"refuses the key in MY_KEY \(403\); set") as caught:
+        rewritten(EndpointRewriter(api.url, "small", "MY_KEY"), PROMPT)
+    assert "secret" not in str(caught.value)
 
 
 def test_nobody_there_and_slow_servers_are_given_up(api: Api) -> None:

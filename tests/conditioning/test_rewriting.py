@@ -1,6 +1,7 @@
 """Rewriters: what every answer has to keep, the template, and a language model in a folder."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_an_answer_that_keeps_what_is_said_is_taken() -> None:
         (SPOKEN.replace("blue<E>,", "blues<E>,"), "changes speech span 1, 'two blue', to 'two blues'"),
         (SPOKEN.replace("Two, blue!", "two, blue!"), "changes speech span 2"),
         ("he answers <S>Two, blue!<E>, she says <S>two blue<E>", "changes speech span 1"),
-        ("she says <S>two blue<E>", "1 speech spans instead of 2"),
+        ("she says <S>two blue<E>", "1 speech span instead of 2"),
         (f"{SPOKEN} <S>three<E>", "3 speech spans instead of 2"),
         ("two people talk", "0 speech spans"),
         (SPOKEN.replace("<E>,", ""), "opens <S> inside of another"),
@@ -254,3 +255,11 @@ def test_folders_without_a_language_model_are_refused(tmp_path: Path, model_fold
         with pytest.raises(VivaceError) as caught:
             FolderRewriter(folder)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lost", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_what_a_folder_lacks_is_named(tmp_path: Path, lost: str) -> None:
+    folder = language_model(tmp_path / "small", chain=CAPTION)
+    (folder / lost).unlink()
+    with pytest.raises(VivaceError, match=re.escape(f"(it lacks {lost.replace('model.', '*.')}); name one of")):
+        FolderRewriter(folder)

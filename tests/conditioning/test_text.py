@@ -9,7 +9,6 @@ from vivace.conditioning.text import (
     encode_prompts,
     speech_spans,
     tokenize,
-    with_markers,
 )
 from vivace.errors import VivaceError
 
@@ -38,6 +37,7 @@ def tokenizer() -> ByT5Tokenizer:
         ("<S>one<E> <S>... —<E>", "no letter or digit between"),
         ("end </s> here", "reserved"),
         ("<extra_id_7>", "reserved"),
+        (f"she {MARKER}says <S>hi<E>", "<extra_id_2>, which is reserved"),
         (b"bytes", "not text"),
         (None, "not text"),
     ],
@@ -57,9 +57,8 @@ def test_any_plain_text_is_accepted(prompt: str) -> None:
 
 
 def test_white_space_and_pasted_markers_are_cleaned() -> None:
-    assert check_prompt("  a\n\tb  c ") == "a b c"
     assert check_prompt(f"she says <S>{MARKER}hi<E>") == "she says <S>hi<E>"
-    assert with_markers(with_markers("<S>hi<E>")) == with_markers("<S>hi<E>")
+    assert check_prompt("  a\n\tb  c ") == "a b c"
 
 
 def test_speech_spans_come_in_order() -> None:

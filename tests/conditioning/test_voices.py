@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -141,6 +142,18 @@ def test_speech_that_begins_too_late_is_told_to_be_late(tmp_path: Path) -> None:
         read_voice(tmp_path / "late.wav")
 
 
+def test_what_every_recording_goes_through_is_not_told(tmp_path: Path) -> None:
+    tones = [0.3 * np.sin(2 * np.pi * 200 * np.arange(2 * 44100) / 44100)] * 6
+    with av.open(tmp_path / "six.wav", "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=44100, layout="5.1")
+        frame = av.AudioFrame.from_ndarray(np.asarray(tones, np.float32).T.reshape(1, -1), format="flt", layout="5.1")
+        frame.sample_rate, frame.pts = 44100, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    voice = read_voice(tmp_path / "six.wav")
+    assert isinstance(voice, Recording)
+    assert voice.notes == ()
+
+
 def test_of_channels_that_cancel_each_other_the_louder_one_is_heard(tmp_path: Path) -> None:
     one = hum(1.0)
     other = hum(1.0, pitch=170.0)
@@ -173,7 +186,7 @@ def test_voices_go_to_the_spans_in_order_or_one_to_all() -> None:
     for spans, voices, complaint in ((0, [a], "no speech"), (3, [a, b], "3 speech spans and 2"), (1, [a, b], "and 2")):
         with pytest.raises(VivaceError, match=complaint):
             voices_for_spans(spans, voices)
-    with pytest.raises(VivaceError, match="1 lists of voices were given for 2"):
+    with pytest.raises(VivaceError, match="1 list of voices for 2 prompts"):
         voices_of_prompts([1, 1], [[a]])
 
 

@@ -103,6 +103,7 @@ def test_an_interrupted_way_back_goes_on(
         stored = tmp_path / "nava/transformer/diffusion_pytorch_model.safetensors"
         state = {name: -tensor for name, tensor in load_file(stored).items()}
         save_file(state, stored)
+        (tmp_path / "nava/conversion.json").unlink()
     steps: list[float] = []
     dtype = "bf16" if between == "another dtype" else None
     again = restore_nava(
@@ -142,6 +143,7 @@ def test_what_is_refused_on_the_way_back_leaves_nothing(release: Release, tmp_pa
     state = load_file(stored)
     next(iter(state.values())).view(-1)[0] = torch.nan
     save_file(state, stored)
+    (tmp_path / "nava/conversion.json").unlink()  # as whoever changes weights by hand has to
     with pytest.raises(VivaceError, match="not finite"):
         restore_nava(tmp_path / "nava", tmp_path / "back.safetensors")
     assert {path.name for path in tmp_path.iterdir()} == {"nava"}
@@ -473,6 +475,67 @@ def test_an_official_file_has_no_fp8_type(release: Release, tmp_path: Path, caps
     assert "use fp32 or bf16" in capsys.readouterr().err
     assert not (tmp_path / "b.safetensors").exists()
     assert main([*words, "bf16"]) == 0
+
+
+def test_a_folder_in_fp8_goes_back_in_a_type_that_is_named(
+    release: Release, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convert(release, tmp_path / "nava", "fp8_e4m3")
+    words = ["convert", "nava", str(tmp_path / "nava"), str(tmp_path / "back.safetensors"), "--to-official"]
+    assert main(words) == 2
+    assert "name --dtype bf16" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"nava"}
+    assert main([*words, "--dtype", "bf16"]) == 0
+    assert {tensor.dtype for tensor in load_file(tmp_path / "back.safetensors").values()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("inside", [".", "transformer"])
+def test_a_damaged_folder_does_not_go_back(release: Release, tmp_path: Path, inside: str) -> None:
+    convert(release, tmp_path / "nava", shard_bytes=20_000)
+    shard = max((tmp_path / "nava/transformer").glob("*.safetensors"))
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(VivaceError, match=rf"{shard.name}' are not those that conversion.json lists"):
+        restore_nava(tmp_path / "nava" / inside, tmp_path / "back.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} == {"nava"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shard-gb", "1"], "leave --shard-gb out"),
+        (["--config", "nava.json"], "leave --config out"),
+        (["--vae", "vae"], "leave the other parts out"),
+    ],
+)
+def test_what_the_way_back_does_not_take_is_refused(
+    tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "nava", str(tmp_path), str(tmp_path / "b.safetensors"), "--to-official", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_official_file_is_called_what_it_is(release: Release, tmp_path: Path) -> None:
+    with pytest.raises(VivaceError, match=r"end in .safetensors"):
+        restore_nava(tmp_path / "nava", tmp_path / "back.ckpt")
+
+
+def test_a_failure_removes_the_folders_that_it_made(release: Release, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    bad = damaged(release, tmp_path, "nan")
+    with pytest.raises(VivaceError, match="not finite"):
+        convert_nava(bad, release.parts, tmp_path / "a/b/c/nava", config=release.config)
+    assert list((tmp_path / "a").iterdir()) == []
+    convert(release, tmp_path / "nava")
+    stored = tmp_path / "nava/transformer/diffusion_pytorch_model.safetensors"
+    state = load_file(stored)
+    next(iter(state.values())).view(-1)[0] = torch.nan
+    save_file(state, stored)
+    (tmp_path / "nava/conversion.json").unlink()
+    with pytest.raises(VivaceError, match="not finite"):
+        restore_nava(tmp_path / "nava", tmp_path / "a/b/c/back.safetensors")
+    assert list((tmp_path / "a").iterdir()) == []
 
 
 def test_an_existing_output_is_left_alone(release: Release, tmp_path: Path) -> None:

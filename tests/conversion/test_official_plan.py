@@ -93,6 +93,7 @@ def test_the_release_is_planned_before_it_is_here(
     assert main(["plan", "--model", str(path), *SMALL]) == 0
     shown = capsys.readouterr().out
     assert "missing, about: audio_vae of LTX-2.3" in shown
+    assert "; what is missing is planned as it is published." in shown
     assert "Licence (vocoder): LTX-2 community licence" in shown
     assert "Expected peak" in shown
 
@@ -130,7 +131,10 @@ def test_damaged_and_foreign_files_are_refused(release: Release, tmp_path: Path,
     for words, complaint in (
         (("--model", str(tmp_path / "empty")), "neither a model folder nor"),
         (("--model", str(cut), *config), "bytes long where"),
-        (("--model", str(release.weights)), "no NAVA transformer"),
+        (("--model", str(release.weights)), "name NAVA.safetensors, or add --config for one of no published size"),
+        (("--model", str(release.weights), *config, "--online"), "--online looks up repositories on the hub"),
+        (("--model", "nano-nava", "--online"), "'nano-nava' is none; leave it out"),
+        (("--model", "nano-nava", "--dtype", "fp32"), "describe official files"),
         (("--model", str(release.weights), *config, "--wan", str(tmp_path / "no")), "does not exist"),
         (("--model", str(release.weights), *config, "--dtype", "int3"), "int3"),
         (("--model", str(alone), "--dtype", "int3"), "int3"),

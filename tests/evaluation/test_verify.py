@@ -254,7 +254,7 @@ def test_weights_outside_the_folder_are_not_read(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["nava", "--golden", "/no/such/folder"], "cannot be read"),
+        (["nava", "--golden", "/no/such/folder"], "'/no/such/folder' cannot be read (No such file or directory); give"),
         (["nava", "--dtype", "fp8"], "fp8"),
         (["nava", "--device", "abacus"], "abacus"),
         (["opera"], "opera"),

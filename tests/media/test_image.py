@@ -124,5 +124,6 @@ def test_damage_is_refused(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.png").write_bytes(b"")
     for name in ("cut.png", "text.png", "empty.png", "none.png", "."):
-        with pytest.raises(VivaceError, match="Image"):
+        with pytest.raises(VivaceError, match="Image") as caught:
             read_image(tmp_path / name)
+        assert str(caught.value).count(str(tmp_path / name)) == 1

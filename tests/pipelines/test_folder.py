@@ -53,6 +53,15 @@ def test_a_file_of_weights_is_to_be_converted_first(tmp_path: Path) -> None:
         find_model(str(weights))
 
 
+def test_the_released_model_is_to_be_converted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "downloaded").mkdir()
+    (tmp_path / "downloaded" / "NAVA.safetensors").write_bytes(b"")
+    for name in ("nava", "downloaded"):
+        with pytest.raises(VivaceError, match=f"'{name}' .*official files with `vivace convert nava`"):
+            find_model(name)
+
+
 def test_shipped_models_are_whole() -> None:
     for folder in shipped_models().values():
         check_folder(folder, kinds=EVERY)
@@ -76,6 +85,10 @@ def test_saved_models_are_whole(folders: Path, kind: str) -> None:
         (lambda f: (f / "vae" / "config.json").rename(f / "vae" / "other.json"), "configuration of its vae"),
         (lambda f: (f / "vae" / "config.json").write_text('{"base_dim": "a"}'), "makes no AutoencoderKLWan"),
         (lambda f: (f / "transformer" / "config.json").write_text('{"num_heads": 0}'), "makes no NavaTransformer"),
+        (
+            lambda f: (f / "transformer" / "config.json").write_text('{"dim": -3}'),
+            r"in '.*transformer' makes no NavaTransformer: dim -3 does not give",
+        ),
         (lambda f: _class(f, "vocoder", "nothere", "IstftVocoder"), "nothere.IstftVocoder, which this installation"),
         (lambda f: _class(f, "vocoder", "", "IstftVocoder"), "which this installation lacks"),
         (lambda f: _class(f, "vocoder", "vivace", "Timeline"), "makes no Timeline"),

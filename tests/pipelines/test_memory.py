@@ -301,9 +301,9 @@ def test_a_refusal_names_the_nearest_that_fits():
 
     small, machine = Peaks(0, 4 * GB), Peaks(0, 64 * GB)
     assert "use a smaller model or size" in said(found(small, small, Peaks(0, 9 * GB)), per_size=40 * GB)
-    assert "; up to 2 s are possible at this size." in said(found(small, small, Peaks(0, 9 * GB)), per_second=GB)
-    assert "give --memory 9.0GB or up to 2 s" in said(found(small, machine, Peaks(0, 9 * GB)), per_second=GB)
-    assert "; --size 64x32 fits." in said(found(small, small, Peaks(0, 9 * GB)), per_size=4 * GB)
+    assert "; ask for up to 2 s at this size." in said(found(small, small, Peaks(0, 9 * GB)), per_second=GB)
+    assert "give --memory 9.0GB or ask for up to 2 s at" in said(found(small, machine, Peaks(0, 9 * GB)), per_second=GB)
+    assert "; ask for --size 64x32." in said(found(small, small, Peaks(0, 9 * GB)), per_size=4 * GB)
     heavy = said(found(small, small, Peaks(0, 9 * GB), weights=8 * GB))
     assert "(with 8.0 GB of weights and 0.9 GB of libraries)" in heavy
     assert "4.0 GB are free here, so use a smaller model or another machine" in heavy

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed
 import torch.multiprocessing
 from safetensors.torch import load_file
-from tests.pipelines.two_processes import LENGTHS, clips, flat, voiced, work
+from tests.pipelines.two_processes import LENGTHS, SHARED, clips, flat, voiced, work
 from tests.tiny import tiny_pipeline, tiny_speaking_pipeline
 
 from vivace.errors import VivaceError
@@ -21,10 +21,11 @@ from vivace.pipelines.parallel import check_heads, rows_and_columns
 def folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
     """What two processes wrote."""
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(work, (2, folder, model_folder, port), nprocs=2)
+    # As torchrun has it: whoever starts the processes holds the place where they meet, at a port that is surely free,
+    # and another for each command, since one process may begin the next before the other has left the last.
+    stores = [torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False) for _ in SHARED]
+    ports = {devices: store.port for devices, store in zip(SHARED, stores, strict=True)}
+    torch.multiprocessing.spawn(work, (2, folder, model_folder, ports), nprocs=2)
     return folder
 
 

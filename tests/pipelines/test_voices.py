@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused(speaking: NavaPipeline, voices: list[Recor
     a, b = voices
     cases: list[tuple[NavaPipeline, str, list[Any], str]] = [
         (speaking, "a drum", [a], "no speech for the voice"),
-        (speaking, ONE, [a, b], "1 speech spans and 2 voices|1 speech span"),
+        (speaking, ONE, [a, b], "1 speech span and 2 voices"),
         (speaking, f"{TWO} {ONE}", [a, b], "3 speech spans and 2 voices"),
         (speaking, f"{TWO} {TWO}", [a], "4 speech spans and tiny takes at most 3"),
         (speaking, ONE, [torch.zeros(5)], r"shape \[5\]"),

@@ -22,6 +22,7 @@ from vivace.pipelines.parallel import Devices, branch_parallel, context_parallel
 
 LENGTHS = {"one length": 0.3, "another": 0.4}
 SIZE = {"height": 32, "width": 96}
+SHARED = ("2", "1x2")  # degrees that the command line is given
 GUIDES = {"text": 3.0, "align": 1.5}
 
 
@@ -86,18 +87,19 @@ def flat(found: dict[str, AV[torch.Tensor]]) -> dict[str, torch.Tensor]:
     return {f"{name}/{side}": x.contiguous() for name, pair in found.items() for side, x in pair.items()}
 
 
-def commands(model: Path, folder: Path, rank: int, count: int, port: int) -> None:
+def commands(model: Path, folder: Path, rank: int, count: int, ports: dict[str, int]) -> None:
     """The command line as torchrun starts it in every process: a clip over two devices, and what is refused."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    os.environ |= {"MASTER_ADDR": "localhost", "TORCHELASTIC_USE_AGENT_STORE": "True"}
     codes = {}
-    for devices in ("3", "2", "1x2"):
+    for devices in ("3", *SHARED):
+        os.environ["MASTER_PORT"] = str(ports.get(devices, 0))  # what is refused meets nobody
         words = ["generate", "a red ball", "--model", str(model), "--seed", "5", "--preset", "aligned"]
         codes[devices] = main([*words, "--devices", devices, "--output", str(folder / f"clip-{devices}.mp4")])
     (folder / f"codes-{rank}.json").write_text(json.dumps(codes))
 
 
-def work(rank: int, count: int, folder: Path, model: Path, port: int) -> None:
+def work(rank: int, count: int, folder: Path, model: Path, ports: dict[str, int]) -> None:
     """One process: both ways of sharing, each twice, what is refused, and the command line."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=count)
@@ -114,4 +116,4 @@ def work(rank: int, count: int, folder: Path, model: Path, port: int) -> None:
     assert same({"rank": rank}) == {"rank": 0}
     (folder / f"refusals-{rank}.json").write_text(json.dumps(refusals(group)))
     dist.destroy_process_group()
-    commands(model, folder, rank, count, port)
+    commands(model, folder, rank, count, ports)

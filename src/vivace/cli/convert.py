@@ -62,7 +62,10 @@ def nava(
     config: Annotated[
         Path | None, typer.Option(help="The program's json, where the weights are of no published size.")
     ] = None,
-    shard_gb: Annotated[float, typer.Option(help="Largest weights file, in GB.")] = 5.0,
+    shard_gb: Annotated[
+        float | None,
+        typer.Option(help="Largest weights file, in GB (5); one tensor is not divided, however large it is."),
+    ] = None,
     to_official: Annotated[
         bool, typer.Option("--to-official", help="Write a folder's transformer under the official names.")
     ] = False,
@@ -74,7 +77,7 @@ def nava(
 
     When it is interrupted, the same command goes on where it stopped.
     """
-    from vivace.conversion.nava import convert_nava, restore_nava
+    from vivace.conversion.nava import SHARD_BYTES, convert_nava, restore_nava
     from vivace.conversion.origins import LTX, WAN
 
     began = time.monotonic()
@@ -83,10 +86,15 @@ def nava(
     parts |= {name: path for name, path in {**named, "vocoder": vocoder}.items() if path is not None}
     try:
         if to_official:
-            if parts or config:
+            if parts:
                 raise VivaceError("--to-official concerns the transformer alone; leave the other parts out.")
+            if config:
+                raise VivaceError("--to-official takes the configuration from the folder; leave --config out.")
+            if shard_gb is not None:
+                raise VivaceError("--to-official writes a single file; leave --shard-gb out.")
             done = restore_nava(weights, output, dtype=dtype, progress=shown())
         else:
+            shard_gb = SHARD_BYTES / 1e9 if shard_gb is None else shard_gb
             if not 0 < shard_gb <= 1000:
                 raise VivaceError(f"--shard-gb {shard_gb:g} is out of range; give a number above 0 and up to 1000.")
             done = convert_nava(

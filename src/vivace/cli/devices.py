@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from vivace.errors import VivaceError
+from vivace.errors import VivaceError, count_of
 
 MEASURES_ON = "Where the networks of --weights measure: cpu, cuda, cuda:1, ..."
 _FORM = re.compile(r"([1-9]\d{0,3})(?:[xX×]([1-9]\d{0,3}))?")
@@ -64,7 +64,8 @@ def joined(devices: str | None) -> Iterator[Crew | None]:
         context, branches = (started, 1) if devices is None else parse_devices(devices)
         if context * branches != started:
             raise VivaceError(
-                f"{context * branches} devices were asked for and {started} processes are running; "
+                f"--devices asks for {count_of(context * branches, 'device')} where {count_of(started, 'process')} "
+                f"{'is' if started == 1 else 'are'} running; "
                 f"start it as: torchrun --nproc-per-node {context * branches} --no-python vivace generate ..."
             )
     except VivaceError:

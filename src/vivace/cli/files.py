@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
+from vivace.pipelines.lora_files import settings_of, weights_of
 from vivace.sampling.settings_checks import is_number
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SCALE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_SCALE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 MAX_SCALE = 100.0
 
 
@@ -59,14 +60,15 @@ class GivenFile:
 
 @dataclass(frozen=True)
 class GivenLora:
-    """A LoRA file and the weight that it acts with."""
+    """A LoRA file, the weight that it acts with, and PEFT's settings beside it, which decide what it does as well."""
 
     file: GivenFile
     scale: float = 1.0
+    settings: GivenFile | None = None
 
     @classmethod
     def named(cls, value: Any) -> GivenLora:
-        """From "FILE" or "FILE:SCALE", or from what `to_json` gave.
+        """From "FILE" or "FILE:SCALE", where FILE may be a folder of PEFT's, or from what `to_json` gave.
 
         Raises:
             VivaceError: neither of them, no such file, or a scale out of range.
@@ -74,9 +76,10 @@ class GivenLora:
         if isinstance(value, GivenLora):
             return value
         scale: Any = 1.0
+        settings: Any = None
         if isinstance(value, Mapping):
-            scale = value.get("scale", 1.0)
-            value = {name: entry for name, entry in value.items() if name != "scale"}
+            scale, settings = value.get("scale", 1.0), value.get("settings")
+            value = {name: entry for name, entry in value.items() if name not in ("scale", "settings")}
         elif isinstance(value, str):
             path, colon, number = value.rpartition(":")
             # A file may have a colon in its name; what is there goes before what it might mean.
@@ -87,15 +90,33 @@ class GivenLora:
                     raise VivaceError(f"lora scale {number!r} of {path!r} is no number; give one such as 0.8.")
         if not is_number(scale) or not -MAX_SCALE <= scale <= MAX_SCALE:
             raise VivaceError(f"lora scale {scale!r} is out of range; give a number from -100 to 100, such as 0.8.")
-        return cls(GivenFile.named("lora", value), float(scale))
+        if isinstance(value, (str, Path)) and str(value):
+            file = GivenFile.named("lora", weights_of(Path(value)))
+            settings = settings_of(Path(file.path))
+        else:
+            file = GivenFile.named("lora", value)
+        return cls(file, float(scale), None if settings is None else GivenFile.named("lora", settings))
+
+    def check(self) -> Path:
+        """The path of the weights, if all that is given is still what it was.
+
+        Raises:
+            VivaceError: a file is gone or has changed.
+        """
+        if self.settings is not None:
+            self.settings.check("lora")
+        return self.file.check("lora")
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.file.to_json(), "scale": self.scale}
+        settings = {} if self.settings is None else {"settings": self.settings.to_json()}
+        return {**self.file.to_json(), "scale": self.scale, **settings}
 
 
 def _resolved(option: str, value: str | Path) -> Path:
+    """The full path; of a link its own name, since what it leads to (in a hub's cache) may have another ending."""
     try:
-        return Path(value).resolve()
+        path = Path(value)
+        return path.parent.resolve() / path.name if path.is_symlink() else path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise VivaceError(f"{option} {_short(value)} is no possible path ({error}); name a file.") from None
 

@@ -74,7 +74,10 @@ def generate(
     ] = None,
     lora: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE[:SCALE]", help="An adapter on top of the model, and its weight; repeat to stack."),
+        typer.Option(
+            metavar="FILE[:SCALE]",
+            help="An adapter (a file, or PEFT's folder) on top of the model, and its weight; repeat to stack.",
+        ),
     ] = None,
     rewrite: Rewrite = None,
     rewrite_model: RewriteModel = None,

@@ -32,6 +32,7 @@ def all_given(request: Request, model: Callable[[], Path]) -> tuple[dict[str, An
     notes: list[str] = []
     given = read_given(request, notes.append)
     notes += [note for voice in dict.fromkeys(given.get("voices", ())) for note in getattr(voice, "notes", ())]
+    _check_vectors(request.voices, given.get("voices", ()), model)
     if request.speaker_encoder is not None:
         given["voices"] = _hear(request.speaker_encoder, given["voices"], model())
     return given, notes
@@ -98,6 +99,23 @@ def _read_voices(files: Sequence[GivenFile | None]) -> list[Recording | Tensor |
 
     read = {file: read_voice(file.check("voice")) for file in dict.fromkeys(files) if file is not None}
     return [None if file is None else read[file] for file in files]
+
+
+def _check_vectors(
+    files: Sequence[GivenFile | None], voices: Sequence[Recording | Tensor | None], model: Callable[[], Path]
+) -> None:
+    """Raises VivaceError, which names the file, where it holds a speaker vector of another width than the model's."""
+    if not voices:
+        return
+    from vivace.conditioning.voices import Recording, check_vectors
+    from vivace.conversion.parts import read_json
+
+    named = {file.path: voice for file, voice in zip(files, voices, strict=True) if file is not None}
+    vectors = {path: voice for path, voice in named.items() if not isinstance(voice, Recording)}
+    known = read_json(model() / "transformer" / "config.json").get("speaker_dim") if vectors else None
+    for path, vector in vectors.items():
+        if known:  # a model without voices refuses them all
+            check_vectors([vector], known, f"Voice {path!r}")
 
 
 def _hear(encoder: GivenFile, voices: Sequence[Recording | Tensor | None], model: Path) -> list[Tensor | None]:

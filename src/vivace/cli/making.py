@@ -152,7 +152,7 @@ class Models:
         pipeline.unload_lora_weights()
         notes: list[str] = []
         for lora in loras:
-            notes += pipeline.load_lora_weights(lora.file.check("lora"), scale=lora.scale).notes()
+            notes += pipeline.load_lora_weights(lora.check(), scale=lora.scale).notes()
         return notes
 
     def _load(self, name: str, whole: bool = True) -> tuple[ClipPipeline, str]:

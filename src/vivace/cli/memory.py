@@ -72,7 +72,7 @@ def foresee(
     pipeline = skeleton(folder, parts)
     stride, most = int(pipeline.vae.config.scale_factor_spatial), int(pipeline.transformer.config.text_len)
 
-    adapters = [lora.file.check("lora") for lora in request.loras]
+    adapters = [lora.check() for lora in request.loras]
 
     def ahead(asked: Request) -> tuple[Forecast, ClipPlan]:
         plan = pipeline.plan(**asked.plan_arguments(), **given)

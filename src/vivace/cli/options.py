@@ -209,7 +209,9 @@ def _loras(entries: Any) -> tuple[GivenLora, ...]:
     if entries is None or isinstance(entries, (str, Mapping)):
         entries = () if entries is None else (entries,)
     if not isinstance(entries, Sequence):
-        raise VivaceError(f"lora {entries!r} is neither a path nor a list of them; name a .safetensors file.")
+        raise VivaceError(
+            f"lora {entries!r} is neither a path nor a list of them; name a .safetensors file, or a folder of PEFT's."
+        )
     return tuple(GivenLora.named(lora) for lora in entries)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vivace.cli.bars import bars
-from vivace.cli.given import read_given
+from vivace.cli.given import all_given
 from vivace.cli.memory import foresee, parse_memory
 from vivace.cli.options import DEFAULT_MODEL, Request, make_request
 from vivace.errors import VivaceError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from vivace.pipelines.memory import Strategy
     from vivace.pipelines.planning import Again, Forecast
 
-RELEASE = "nava"  # the released model, before its files are here
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "*/LICENSE*", "*/LICENCE*")
 
 
@@ -46,7 +45,7 @@ def plan(
     ] = "auto",
     wan: Annotated[Path | None, typer.Option(help="Of official files: as for convert nava.")] = None,
     ltx: Annotated[Path | None, typer.Option(help="Of official files: as for convert nava.")] = None,
-    dtype: Annotated[str, typer.Option(help="Of official files: as for convert nava.")] = "bf16",
+    dtype: Annotated[str | None, typer.Option(help="Of official files: as for convert nava.")] = None,
     config: Annotated[Path | None, typer.Option(help="Of official files: as for convert nava.")] = None,
     online: Annotated[
         bool, typer.Option("--online", help="Look a hub repository up; nothing is downloaded but its list of files.")
@@ -79,9 +78,9 @@ def plan(
         lora=lora or (),
     )
     wanted = parse_memory(memory)
-    official = {"wan": wan, "ltx": ltx, "config": config}
+    official = {"wan": wan, "ltx": ltx, "config": config, "dtype": dtype}
     with ExitStack() as shown:
-        summary = _summary(request, wanted, official, dtype, online, _bar(shown, as_json))
+        summary = _summary(request, wanted, official, online, _bar(shown, as_json))
     print(json.dumps(summary) if as_json else as_text(summary))
     if summary["problem"] is not None:
         raise typer.Exit(2)
@@ -102,29 +101,31 @@ def _bar(shown: ExitStack, quiet: bool) -> Told:
 def _summary(
     request: Request,
     memory: int | Strategy | None,
-    official: Mapping[str, Path | None],
-    dtype: str,
+    official: Mapping[str, Any],
     online: bool,
     told: Told,
 ) -> dict[str, Any]:
     """Of whatever the request's model is; `told` of how far the forecast is.
 
     Raises:
-        VivaceError: an unknown or damaged model, or options of official files for another one.
+        VivaceError: an unknown or damaged model, or options of official files or of the hub for another one.
     """
     from vivace.cli.plan_sources import hub_summary, official_parts, official_summary
-    from vivace.pipelines.folder import INDEX, find_model, is_hub_name, shipped_models
+    from vivace.pipelines.folder import INDEX, RELEASE, find_model, is_hub_name, shipped_models
     from vivace.pipelines.hub import cached_folder
     from vivace.pipelines.parts import parts_in
 
     name, place = request.model, Path(request.model)
     unconverted = name not in shipped_models() and place.exists() and not (place / INDEX).is_file()
+    on_hub = name not in shipped_models() and not place.exists() and is_hub_name(name)
+    if online and not on_hub:
+        raise VivaceError(f"--online looks up repositories on the hub, and model {name!r} is none; leave it out.")
     if unconverted or (name == RELEASE and not place.exists()):
         paths = official_parts(place if unconverted else None, official["wan"], official["ltx"])
-        return official_summary(request, paths, dtype, official["config"], memory, told)
+        return official_summary(request, paths, official["dtype"] or "bf16", official["config"], memory, told)
     if any(official.values()):
-        raise VivaceError("--wan, --ltx and --config describe official files; name those with --model.")
-    if name not in shipped_models() and not place.exists() and is_hub_name(name):
+        raise VivaceError("--wan, --ltx, --dtype and --config describe official files; name those with --model.")
+    if on_hub:
         cached = cached_folder(name)
         if cached is None or not (cached / INDEX).is_file():
             return hub_summary(name, online)
@@ -132,13 +133,14 @@ def _summary(
     else:
         place = find_model(name)
     parts = parts_in(place)
+    given, _ = all_given(request, lambda: place)
     return {
         "model": str(place),
         "parts": {name: {"class": p.kind, "bytes": p.stored, "values": p.values} for name, p in parts.items()},
         "bytes": sum(part.stored for part in parts.values()),
         "download": 0,
         "licences": licences_in(place),
-        **forecast_entries(*foresee(place, parts, request, read_given(request), memory, told)),
+        **forecast_entries(*foresee(place, parts, request, given, memory, told)),
     }
 
 

@@ -81,14 +81,15 @@ def official_parts(place: Path | None, wan: Path | None, ltx: Path | None) -> di
     Raises:
         VivaceError: nothing of NAVA's at `place`.
     """
-    from vivace.conversion.origins import LTX, WAN, WEIGHTS, official_weights, parts_at
+    from vivace.conversion.origins import LTX, WAN, official_weights, parts_at
+    from vivace.pipelines.folder import RELEASED
 
     named = parts_at(wan, WAN) | parts_at(ltx, LTX)
     if place is None:
         return named
     weights = official_weights(place)
     if weights is None:
-        raise VivaceError(f"{str(place)!r} is neither a model folder nor a folder with {WEIGHTS}; check the path.")
+        raise VivaceError(f"{str(place)!r} is neither a model folder nor a folder with {RELEASED}; check the path.")
     beside = place if place.is_dir() else place.parent
     return {"transformer": weights, **parts_at(beside, WAN | LTX), **named}
 
@@ -169,6 +170,7 @@ def official_text(summary: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {name:16} {gigabytes(entry['bytes']):>10}  missing, about: {where}")
     lines += [f"Licence ({name}): {licence}" for name, licence in summary["licences"].items()]
     if summary["missing"]:
-        lines.append(f"Still to be downloaded: about {gigabytes(summary['download'])}; planned with as published.")
+        left = gigabytes(summary["download"])
+        lines.append(f"Still to be downloaded: about {left}; what is missing is planned as it is published.")
     lines.append(f"The model folder will take {gigabytes(summary['converted'])}.")
     return lines

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vivace.errors import VivaceError
+from vivace.pipelines.folder import is_folder
 
 if TYPE_CHECKING:
     from vivace.cli.options import Request
@@ -31,20 +32,25 @@ RewriteKey = Annotated[
 
 
 def parse_rewrite(rewrite: Any, model: Any = None, key: Any = None) -> str | None:
-    """What stands in a request: "template", a URL, a folder's full path, or None. Nothing is looked up or asked.
+    """What stands in a request: "template", a URL, a folder's full path, or None. Nothing is loaded or asked.
 
     Raises:
-        VivaceError: no text, or a model or key where nothing takes one.
+        VivaceError: no text, a URL of another kind, no folder, or a model or key where nothing takes one.
     """
     for name, text in (("rewrite", rewrite), ("rewrite_model", model), ("rewrite_key", key)):
         if text is not None and not (isinstance(text, str) and text.strip() and text.isprintable()):
             raise VivaceError(f"{name} {text!r} is not text; give it in quotation marks.")
     if rewrite is not None and rewrite.startswith(URLS):
         return str(rewrite)
+    if rewrite is not None and "://" in rewrite:
+        raise VivaceError(f"rewrite {rewrite[:100]!r} is no URL of http; give one such as http://localhost:8000/v1.")
     if model is not None or key is not None:
         raise VivaceError("A rewriter's model or key was given without its URL; add --rewrite URL, or leave it out.")
     if rewrite in (None, NONE, TEMPLATE):
         return None if rewrite in (None, NONE) else TEMPLATE
+    # A full path may stand in the record of a clip whose rewriter is gone and is not needed again.
+    if not Path(rewrite).is_absolute() and not is_folder(rewrite):
+        raise VivaceError(f"rewrite {rewrite[:100]!r} is neither none, template, a folder nor a URL; name one of them.")
     try:
         return str(Path(rewrite).resolve())
     except (OSError, ValueError, RuntimeError) as error:

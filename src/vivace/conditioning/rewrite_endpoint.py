@@ -54,7 +54,7 @@ class EndpointRewriter:
         if not model:
             raise VivaceError(f"Rewriter {self.place!r} needs the name of its model; add --rewrite-model.")
         self.model, self.timeout, self.pause = model, timeout, pause
-        self._key = None if key is None else _key_in(key)
+        self._variable, self._key = key, None if key is None else _key_in(key)
         self._opener = urllib.request.build_opener(_Stay)
 
     @property
@@ -84,7 +84,7 @@ class EndpointRewriter:
             except urllib.error.HTTPError as error:
                 with error:
                     if error.code not in _PASSING:
-                        raise VivaceError(_refusal(self.place, error)) from None
+                        raise VivaceError(_refusal(self.place, error, self._variable)) from None
                     problem = f"it answers {error.code}"
                     pause = max(pause, min(_asked_pause(error), MAX_PAUSE))
             except (OSError, http.client.HTTPException) as error:
@@ -158,11 +158,16 @@ def _content(answer: bytes, place: str) -> str:
     return plain_answer(text)
 
 
-def _refusal(place: str, error: urllib.error.HTTPError) -> str:
+def _refusal(place: str, error: urllib.error.HTTPError, variable: str | None) -> str:
+    """The sentence for an answer that will stay; `variable` holds the key that was sent."""
     if 300 <= error.code < 400:
         return f"Rewriter {place!r} has moved ({error.code}); name its new URL."
+    if error.code in (401, 403) and variable is None:
+        return f"Rewriter {place!r} asks for a key ({error.code}); name the variable that holds one by --rewrite-key."
     if error.code in (401, 403):
-        return f"Rewriter {place!r} refuses the key ({error.code}); name the variable that holds it by --rewrite-key."
+        return (
+            f"Rewriter {place!r} refuses the key in {variable} ({error.code}); set the variable to one that it takes."
+        )
     try:
         said = json.loads(error.read(MAX_BYTES))["error"]
         said = said["message"] if isinstance(said, dict) else said

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from vivace.conditioning.text import SPEECH_END, SPEECH_START, check_prompt
-from vivace.errors import VivaceError
+from vivace.errors import VivaceError, count_of
 
 _SPAN = re.compile(f"{SPEECH_START}(.*?){SPEECH_END}", re.DOTALL)
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
@@ -132,7 +132,8 @@ def check_speech(original: str, answer: str) -> None:
     """Raises NoRewriteError unless both checked texts have the same speech spans, letter by letter, in one order."""
     said, kept = _SPAN.findall(original), _SPAN.findall(answer)
     if len(said) != len(kept):
-        raise NoRewriteError(f"The answer has {len(kept)} speech spans instead of {len(said)}; the original is used.")
+        has = count_of(len(kept), "speech span")
+        raise NoRewriteError(f"The answer has {has} instead of {len(said)}; the original is used.")
     for number, (one, other) in enumerate(zip(said, kept, strict=True), start=1):
         if one != other:
             raise NoRewriteError(

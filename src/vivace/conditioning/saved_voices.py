@@ -99,8 +99,13 @@ def _speech(samples: Tensor, name: str) -> Tensor:
 def _vector(tensor: Tensor, name: str) -> Tensor:
     shape = list(tensor.shape)
     vector = tensor[0] if tensor.ndim == 2 and shape[0] == 1 else tensor
-    if vector.ndim != 1 or not 1 <= len(vector) <= MAX_VALUES or not vector.is_floating_point():
+    if vector.ndim != 1 or not 1 <= len(vector) <= MAX_VALUES:
         raise VivaceError(f"{name} holds a tensor of shape {shape}, not one speaker vector; give numbers [dim].")
+    if not vector.is_floating_point():
+        kind = str(vector.dtype).removeprefix("torch.")
+        raise VivaceError(
+            f"{name} holds values of type {kind}, and a speaker vector has fractions; store it as float32."
+        )
     vector = vector.float()
     if not vector.isfinite().all():
         raise VivaceError(f"{name} holds a vector with values that are not finite; make it again.")

@@ -1,7 +1,7 @@
 """Prompts: what they may contain, speech spans, tokens, features.
 
 A prompt is plain text. What is spoken stands between `<S>` and `<E>`. Behind every `<S>` the model reads a marker, one
-token at whose place a speaker's voice is written (NAVA's grammar); users never type it.
+token at whose place a speaker's voice is written (NAVA's grammar). Users need not type it there, and may not elsewhere.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TextFeatures:
 
 
 def check_prompt(prompt: str, what: str = "The prompt") -> str:
-    """The prompt with its white space made single blanks and markers of speakers removed.
+    """The prompt with its white space made single blanks, and without markers behind `<S>`, which come by themselves.
 
     Raises:
         VivaceError: empty, control characters, broken Unicode, tokens reserved for the model, or speech marks that are
@@ -52,7 +52,7 @@ def check_prompt(prompt: str, what: str = "The prompt") -> str:
         category = unicodedata.category(character)
         if category == "Cs" or (category == "Cc" and not character.isspace()):
             raise VivaceError(f"{what} has the unprintable character {character!r} at position {position}; remove it.")
-    cleaned = " ".join(prompt.replace(MARKER, "").split())
+    cleaned = " ".join(prompt.replace(SPEECH_START + MARKER, SPEECH_START).split())
     if not cleaned or not any(unicodedata.category(c)[0] not in "ZC" for c in cleaned):
         raise VivaceError(f"{what} is empty; describe what is to be seen and heard.")
     special = _SPECIAL.search(cleaned)
@@ -92,7 +92,7 @@ def speech_spans(prompt: str, what: str = "The prompt") -> list[str]:
 
 def with_markers(prompt: str) -> str:
     """The text that the model reads: a marker behind every `<S>`."""
-    return prompt.replace(MARKER, "").replace(SPEECH_START, SPEECH_START + MARKER)
+    return prompt.replace(SPEECH_START, SPEECH_START + MARKER)
 
 
 def tokenize(tokenizer: Any, prompt: str, limit: int, what: str = "The prompt") -> list[int]:

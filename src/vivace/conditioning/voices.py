@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vivace.conditioning.saved_voices import kept_vector, read_voice_file, vectors_folder
 from vivace.conditioning.voice_names import SUFFIX
-from vivace.errors import VivaceError
+from vivace.errors import VivaceError, count_of
 from vivace.media import read_audio
 from vivace.media.decode_audio import resample
 from vivace.models.speaker import SpeakerEncoder
@@ -165,7 +165,7 @@ def voices_for_spans(spans: int, voices: Sequence[Voice], what: str = "The promp
         return given * spans
     if given and len(given) != spans:
         raise VivaceError(
-            f"{what} has {spans} speech spans and {len(given)} voices were given; "
+            f"{what} has {count_of(spans, 'speech span')} and {len(given)} voices were given; "
             "give one voice for each span in their order, or a single one for all."
         )
     return given or [None] * spans
@@ -184,9 +184,10 @@ def voices_of_prompts(spans: Sequence[int], voices: Sequence[Voice] | Sequence[S
     if not any(isinstance(voice, (list, tuple)) for voice in voices):
         return [voices_for_spans(count, cast(Sequence[Voice], voices)) for count in spans]
     if len(voices) != len(spans):
-        raise VivaceError(f"{len(voices)} lists of voices were given for {len(spans)} prompts; give one for each.")
-    lists = cast(Sequence[Sequence[Voice]], voices)
-    return [voices_for_spans(count, own or ()) for count, own in zip(spans, lists, strict=True)]
+        lists, prompts = count_of(len(voices), "list"), count_of(len(spans), "prompt")
+        raise VivaceError(f"{lists} of voices for {prompts} cannot be dealt out; give one for each.")
+    dealt = cast(Sequence[Sequence[Voice]], voices)
+    return [voices_for_spans(count, own or ()) for count, own in zip(spans, dealt, strict=True)]
 
 
 @torch.no_grad()
@@ -215,12 +216,12 @@ def speaker_vectors(
     return rows
 
 
-def check_vectors(voices: Sequence[Voice], dim: int) -> None:
-    """Raises VivaceError where a voice is a speaker vector of another width."""
+def check_vectors(voices: Sequence[Voice], dim: int, what: str = "A voice") -> None:
+    """Raises VivaceError where a voice is a speaker vector of another width; `what` is how it calls the voice."""
     for voice in voices:
         if isinstance(voice, Tensor) and tuple(voice.shape) != (dim,):
             raise VivaceError(
-                f"A speaker vector of shape {list(voice.shape)} was given and this model's have {dim} values; "
+                f"{what} is a speaker vector of shape {list(voice.shape)} and this model's have {dim} values; "
                 "give the recording, or a vector of this model's speaker encoder."
             )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from vivace.conversion.growing_file import no_empty_folders
 from vivace.conversion.parts import Part
 from vivace.conversion.writing import Progress, Tensors, Written, write_safetensors
 from vivace.errors import VivaceError
@@ -123,28 +124,32 @@ class GrowingFolder:
         """
         if not self.files:
             shutil.rmtree(self.place, ignore_errors=True)
-        self.place.mkdir(parents=True, exist_ok=True)
-        try:
-            for shard in shards:
-                if shard.path in self.files and self._is_whole(shard.path):
-                    if progress:
-                        progress(self.files[shard.path].bytes)
-                    continue
-                target = self.place / shard.path
-                target.parent.mkdir(exist_ok=True)
-                temporary = target.with_suffix(".part")
-                written = write_safetensors(temporary, shard.tensors, shard.names, progress)
-                temporary.replace(target)
-                self.files[shard.path] = written
-                self._record()
-        except VivaceError:
-            shutil.rmtree(self.place, ignore_errors=True)
-            raise
-        except KeyboardInterrupt:
-            self._cut()
-            raise
-        except OSError as error:
-            raise VivaceError(self._given_up(error.strerror or str(error))) from None
+        with no_empty_folders(self.place):
+            try:
+                self.place.mkdir(parents=True, exist_ok=True)
+                for shard in shards:
+                    self._write_one(shard, progress)
+            except VivaceError:
+                shutil.rmtree(self.place, ignore_errors=True)
+                raise
+            except KeyboardInterrupt:
+                self._cut()
+                raise
+            except OSError as error:
+                raise VivaceError(self._given_up(error.strerror or str(error))) from None
+
+    def _write_one(self, shard: Shard, progress: Progress | None) -> None:
+        if shard.path in self.files and self._is_whole(shard.path):
+            if progress:
+                progress(self.files[shard.path].bytes)
+            return
+        target = self.place / shard.path
+        target.parent.mkdir(exist_ok=True)
+        temporary = target.with_suffix(".part")
+        written = write_safetensors(temporary, shard.tensors, shard.names, progress)
+        temporary.replace(target)
+        self.files[shard.path] = written
+        self._record()
 
     def _is_whole(self, path: str) -> bool:
         """Whether a finished file still holds what was written: an interruption may have been a failing disk."""

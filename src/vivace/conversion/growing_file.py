@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -82,6 +82,19 @@ class Growth:
 
 
 @contextmanager
+def no_empty_folders(output: Path) -> Iterator[None]:
+    """When the block fails, remove the folders above `output` that it made and left empty."""
+    missing = [folder for folder in output.absolute().parents if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in missing:  # the innermost first
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def growing(output: Path, request: Mapping[str, Any]) -> Iterator[Growth]:
     """Rename the growing file to `output` when the block ends well; an interruption leaves it to be gone on from.
 
@@ -89,20 +102,21 @@ def growing(output: Path, request: Mapping[str, Any]) -> Iterator[Growth]:
         VivaceError: the block's own, and then nothing is left; a disk that is full or fails, and then what is recorded.
     """
     growth = Growth(output, request)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        yield growth
-        growth.place.replace(output)
-    except VivaceError:
-        growth.remove()
-        raise
-    except KeyboardInterrupt:
-        growth.cut()
-        raise
-    except OSError as error:
-        kept = ", which goes on from what is written" if growth.cut() else ""
-        raise VivaceError(
-            f"Output {str(output)!r} cannot be written ({error.strerror or error}); make room or choose another disk, "
-            f"then repeat the command{kept}."
-        ) from None
+    with no_empty_folders(output):
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            yield growth
+            growth.place.replace(output)
+        except VivaceError:
+            growth.remove()
+            raise
+        except KeyboardInterrupt:
+            growth.cut()
+            raise
+        except OSError as error:
+            kept = ", which goes on from what is written" if growth.cut() else ""
+            raise VivaceError(
+                f"Output {str(output)!r} cannot be written ({error.strerror or error}); make room or choose another "
+                f"disk, then repeat the command{kept}."
+            ) from None
     growth.remove()

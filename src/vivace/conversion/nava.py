@@ -30,10 +30,11 @@ from vivace.conversion.parts import (
 )
 from vivace.conversion.released import NAVA_SIZES
 from vivace.conversion.sources import Source, open_weights
-from vivace.conversion.writing import Progress, Tensors, Written, write_safetensors
+from vivace.conversion.writing import FP8, Progress, Tensors, Written, write_safetensors
 from vivace.errors import VivaceError
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import official_names
+from vivace.pipelines.checksums import check_part
 from vivace.pipelines.folder import INDEX, check_folder
 from vivace.sampling.presets import OFFICIAL
 
@@ -77,7 +78,7 @@ def convert_nava(
         parts: paths of vae, text_encoder, tokenizer, audio_vae and vocoder, each a folder or an original file.
         dtype: of the transformer as stored: fp32, bf16 or fp8_e4m3.
         config: the program's json, where the weights are of no published size.
-        shard_bytes: largest weights file.
+        shard_bytes: largest weights file; a tensor is not divided, and a larger one gets a file of its own.
         progress: told how many bytes of how many are done.
 
     Raises:
@@ -197,18 +198,22 @@ def restore_nava(
 ) -> Converted:
     """The transformer of a model folder as one file under the official names.
 
-    An interrupted one goes on when it is called again.
+    Its weights are compared with the folder's checksums first. An interrupted one goes on when it is called again.
 
     Args:
+        output: a .safetensors file.
         dtype: fp32, bf16 or None, which keeps the stored types and so every bit.
 
     Raises:
-        VivaceError: no transformer there, one that the public program does not know, or a disk without room.
+        VivaceError: no transformer there, a damaged one, one that the public program does not know, a type that no
+            official file has, or a disk without room.
     """
     if dtype not in (None, "fp32", "bf16"):
         raise VivaceError(
             f"dtype {dtype!r} is none of the official file's; use fp32 or bf16, or none to keep the folder's own."
         )
+    if output.suffix != ".safetensors":
+        raise VivaceError(f"Output {str(output)!r} becomes a safetensors file; let its name end in .safetensors.")
     if output.exists():
         raise VivaceError(f"Output {str(output)!r} exists already; remove it or choose another name.")
     source, model = open_transformer(folder)
@@ -225,11 +230,17 @@ def restore_nava(
             )
     names = {official: ours for ours, official in official_names(model.config).items()}
     kept = {name: source.tensors[ours].dtype for name, ours in names.items()}
+    if dtype is None and FP8 in kept.values():
+        raise VivaceError(
+            f"The transformer in {str(folder)!r} is stored in fp8_e4m3, which no official file has; name --dtype bf16 "
+            "(its rounding stays)."
+        )
     dtypes = kept if dtype is None else dict.fromkeys(names, DTYPES[dtype])
     tensors = Tensors(source, names, dtypes)
     total = sum(tensors.size(name) for name in names)
     request = {"dtype": dtype, "sources": _stated(source.files)}
     check_disk(output, total - Growth(output, request).length())
+    check_part(source.path.resolve(), largest=None)
     with growing(output, request) as growth:
         written = write_safetensors(growth.place, tensors, list(names), _counted(progress, total), growth)
     return Converted(output, {output.name: written}, _parameters(tensors))

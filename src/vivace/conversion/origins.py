@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vivace.errors import VivaceError
+from vivace.pipelines.folder import RELEASED
 
 # How a licence file begins.
 LICENCE_FILES = ("LICENSE*", "LICENCE*")
-WEIGHTS = "NAVA.safetensors"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Origin:
 _LTX = "LTX-2 community licence, which is no open-source licence; read it before you use or share the weights"
 ORIGINS: Mapping[str, Origin] = {
     "transformer": Origin(
-        "NAVA", (WEIGHTS,), 25_200_000_000, "as NAVA's repository states it; its program is Apache-2.0"
+        "NAVA", (RELEASED,), 25_200_000_000, "as NAVA's repository states it; its program is Apache-2.0"
     ),
     "vae": Origin("Wan2.2-TI2V-5B", ("vae", "Wan2.2_VAE.pth"), 2_800_000_000, "Apache-2.0"),
     "text_encoder": Origin(
@@ -73,7 +73,7 @@ def official_weights(place: Path) -> Path | None:
     """The transformer's official file: `place` itself, or the one in this folder; None where there is none."""
     if place.is_file():
         return place
-    found = [place / WEIGHTS, *sorted(place.glob("*.ckpt"))] if place.is_dir() else []
+    found = [place / RELEASED, *sorted(place.glob("*.ckpt"))] if place.is_dir() else []
     return next((path for path in found if path.is_file()), None)
 
 

@@ -78,11 +78,11 @@ def transformer_part(weights: Path, dtype: str, config: Path | None = None) -> P
     elif share < _LIKE_NAVA:
         raise VivaceError(
             f"{str(weights)!r} holds no NAVA transformer (of its {len(source.tensors)} tensors and NAVA's "
-            f"{share:.0%} agree); name NAVA.safetensors."
+            f"{share:.0%} agree); name NAVA.safetensors, or add --config for one of no published size."
         )
     else:
         with torch.device("meta"):
-            model, what = NavaTransformer(**PUBLISHED[size]), f"NAVA {size}"
+            model, what = NavaTransformer(**PUBLISHED[size]), f"NAVA {size} (one of no published size needs --config)"
     theirs = {name: full.removeprefix(PREFIX) for name, full in official_names(model.config).items()}
     if any(name.startswith(PREFIX) for name in source.tensors):
         theirs = {name: PREFIX + short for name, short in theirs.items()}

@@ -75,7 +75,8 @@ def verify_folder(
         manifest = path / "manifest.json"
         listed = json.loads(manifest.read_text()) if manifest.is_file() else {}
     except (OSError, ValueError) as error:
-        raise VivaceError(f"folder {str(path)!r} cannot be read ({error}); give one with weights and cases.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise VivaceError(f"folder {str(path)!r} cannot be read ({reason}); give one with weights and cases.") from None
     announced = [name for name, entry in listed.items() if "tensors" in entry] if isinstance(listed, dict) else []
     return _Verification(path, device, dtype, backend).run(files, announced)
 

@@ -104,8 +104,6 @@ def decode_sound(
     if wanted is not None:
         missing = 0 if shorter else max(0, wanted - audio.shape[1])
         audio = np.pad(audio[:, :wanted], ((0, 0), (0, missing)))
-    if channels > 2:
-        tell(f"has {channels} channels, which are mixed down")
     peak = max(float(audio.max(initial=0)), -float(audio.min(initial=0)))
     if peak > 1 + PEAK_SLACK:
         tell(f"has samples up to {peak:.3g}, which are cut off at 1")

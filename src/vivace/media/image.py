@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vivace.errors import VivaceError
 from vivace.media.atomic import replacing
@@ -41,8 +41,11 @@ def read_image(path: str | Path, *, tell: Callable[[str], None] = lambda change:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise VivaceError(f"Image {str(path)!r} is larger than 89 million pixels; make it smaller first.") from None
     except (OSError, ValueError, SyntaxError, IndexError, KeyError) as error:
+        # Pillow and the system name the path again.
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "of no known format" if unknown else getattr(error, "strerror", None) or error
         raise VivaceError(
-            f"Image {str(path)!r} cannot be read ({error}); give an undamaged PNG, JPEG or WebP file."
+            f"Image {str(path)!r} cannot be read ({reason}); give an undamaged PNG, JPEG or WebP file."
         ) from error
     return np.asarray(picture)
 

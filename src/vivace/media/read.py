@@ -87,6 +87,8 @@ def read_clip(
                 up_to=at_most is not None,
                 tell=tell,
             )
+            if (channels := sound.codec_context.layout.nb_channels) > 2:
+                tell(f"has {channels} channels, which are mixed down")
     return Clip(frames, fps, audio, sample_rate)
 
 
@@ -105,7 +107,7 @@ def read_audio(
     Args:
         longest: seconds beyond which a file is refused before it is decoded; None for no limit.
         at_most: seconds from the beginning that are read; None reads the whole.
-        tell: as for `read_clip`.
+        tell: as for `read_clip`, but for the rate and the channels, which the caller has asked for.
 
     Raises:
         VivaceError: no such file, no sound in it, a damaged or truncated file, a rate or channel count out of range,

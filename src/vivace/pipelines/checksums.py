@@ -66,14 +66,17 @@ def check_weights(folder: Path, parts: Sequence[str] | None = None, largest: int
             )
 
 
-def check_part(part: Path) -> None:
+def check_part(part: Path, largest: int | None = LARGEST_AT_LOADING) -> None:
     """Compare the weights of one component, where it is in a model folder that lists them.
+
+    Args:
+        largest: as of `check_weights`.
 
     Raises:
         VivaceError: as `check_weights`.
     """
     if (part.parent / INDEX).is_file():
-        check_weights(part.parent, [part.name])
+        check_weights(part.parent, [part.name], largest)
 
 
 def _list_of(folder: Path) -> Path | None:

@@ -21,6 +21,9 @@ PIPELINES = ("NavaPipeline", "AlivePipeline")
 # And by those that change a finished clip; their folders name a base model that holds what both use.
 REFINERS = ("AliveRefinerPipeline",)
 INDEX = "model_index.json"
+RELEASE = "nava"  # what `vivace plan` calls the released model
+RELEASED = "NAVA.safetensors"  # its weights as they are published
+_MAKE = "make a model folder of NAVA's official files with `vivace convert nava`"
 _WEIGHTLESS = ("scheduler", "tokenizer")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -63,6 +66,10 @@ def locate_model(name: str, *, allow_download: bool = False, kinds: Sequence[str
     if _is_file(name):
         raise VivaceError(
             f"Model {name!r} is a file, and a model is a folder; `vivace convert nava` makes one of NAVA's files."
+        )
+    if name == RELEASE:
+        raise VivaceError(
+            f"Model {name!r} is no folder yet; {_MAKE}, and name that (`vivace plan` says what it takes)."
         )
     every = (*PIPELINES, *REFINERS)
     fitting = [own for own, folder in shipped.items() if read_index(folder, every)["_class_name"] in kinds]
@@ -115,6 +122,8 @@ def read_index(folder: Path, kinds: Sequence[str] = PIPELINES) -> dict[str, Any]
         VivaceError: missing, unreadable, or of another kind of model.
     """
     path = folder / INDEX
+    if not path.is_file() and (folder / RELEASED).is_file():
+        raise VivaceError(f"Folder {str(folder)!r} holds {RELEASED}, which is no model folder yet; {_MAKE}.")
     if not path.is_file():
         raise VivaceError(f"Folder {str(folder)!r} has no {INDEX}, so it is no model; give a folder that has one.")
     index = _read_json(path)

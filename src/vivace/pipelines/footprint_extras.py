@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vivace.errors import VivaceError
 from vivace.pipelines.lora import linear_layers
+from vivace.pipelines.lora_files import weights_of
 from vivace.pipelines.lora_names import Shape, ranks_in
 from vivace.pipelines.parts import Part
 
@@ -46,7 +47,7 @@ def adapter_size(path: Path, part: Part) -> AdapterSize:
     Raises:
         VivaceError: no such file, or one that is not safetensors.
     """
-    file = path / "adapter_model.safetensors" if path.is_dir() else path
+    file = weights_of(path)
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vivace.errors import VivaceError
 from vivace.pair import Modality
+from vivace.pipelines.lora_files import WEIGHTS, settings_of, weights_of
 from vivace.pipelines.lora_names import Factors, Shape, read_factors
 from vivace.sampling.settings_checks import is_number
 
@@ -99,7 +100,7 @@ def read_adapter_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    file = path / "adapter_model.safetensors" if path.is_dir() else path
+    file = weights_of(path)
     if not file.is_file():
         raise VivaceError(f"LoRA {str(path)!r} does not exist; check the path.")
     if file.suffix != ".safetensors":
@@ -108,8 +109,8 @@ def read_adapter_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(file, framework="pt") as opened:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - no mapping
             metadata = dict(opened.metadata() or {})
-        beside = file.with_name("adapter_config.json")
-        if file.name == "adapter_model.safetensors" and beside.is_file():
+        beside = settings_of(file)
+        if beside is not None:
             settings = json.loads(beside.read_text(encoding="utf-8"))
         else:
             # diffusers writes PEFT's settings into the file, each under the component's name.
@@ -251,9 +252,14 @@ def _as_peft(factors: Mapping[str, Factors], rank: int) -> dict[str, Tensor]:
 
 
 def _free_name(source: Any, loaded: Mapping[str, float]) -> str:
-    stem = "lora" if isinstance(source, Mapping) else Path(source).stem.replace(".", "-") or "lora"
+    stem = "lora" if isinstance(source, Mapping) else _stem(Path(source)).replace(".", "-") or "lora"
     names = [stem, *(f"{stem}-{number}" for number in range(2, len(loaded) + 3))]
     return next(name for name in names if name not in loaded)
+
+
+def _stem(path: Path) -> str:
+    """What tells an adapter from others: the name of its file; of PEFT's, which all have one name, of their folder."""
+    return path.parent.name if path.name == WEIGHTS else path.stem
 
 
 def _is_list(weights: Any) -> bool:

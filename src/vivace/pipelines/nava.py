@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vivace.conditioning.text import encode_prompts, speech_spans
 from vivace.conditioning.voices import Recording, Voice, check_vectors, speaker_vectors, voices_of_prompts
-from vivace.errors import VivaceError
+from vivace.errors import VivaceError, count_of
 from vivace.media import Clip
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_context import NavaContext
@@ -183,7 +183,7 @@ class NavaPipeline(ClipPipeline):
         spans = [len(speech_spans(prompt)) for prompt in prompts]
         if max(spans) > can.most_spans:
             raise VivaceError(
-                f"The prompt has {max(spans)} speech spans and {can.name} takes at most {can.most_spans}; "
+                f"The prompt has {count_of(max(spans), 'speech span')} and {can.name} takes at most {can.most_spans}; "
                 "leave some out or make two clips."
             )
         spoken = voices_of_prompts(spans, voices or ())

@@ -191,11 +191,11 @@ def _nearest(plan: ClipPlan, again: Again) -> list[str]:
         else:
             impossible = tried
     if possible:
-        return [f"up to {possible:g} s are possible at this size"]
+        return [f"ask for up to {possible:g} s at this size"]
     for share in _SHARES if plan.video else ():
         result = again(None, share)
         if result is not None and result[0].choice is not None:
-            return [f"--size {result[1].width}x{result[1].height} fits"]
+            return [f"ask for --size {result[1].width}x{result[1].height}"]
     return []
 
 

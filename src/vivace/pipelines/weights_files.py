@@ -130,10 +130,11 @@ def _merged(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
 
 
 def _needed(part: Path, library: str, kind: str, text: str) -> _Needed:
+    network = class_of(part.name, library, kind)
     try:
-        return _built(part.name, library, kind, text)
-    except VivaceError:
-        raise
+        return _built(network, library, text)
+    except VivaceError as error:  # says what to do about it
+        raise VivaceError(f"The configuration in {str(part)!r} makes no {kind}: {error}") from None
     except Exception as error:  # Configurations that somebody else wrote fail in as many ways as there are classes.
         reason = str(error).strip().split("\n")[0][:200]
         raise VivaceError(
@@ -142,10 +143,9 @@ def _needed(part: Path, library: str, kind: str, text: str) -> _Needed:
 
 
 @lru_cache(maxsize=32)  # a folder is checked whenever it is named, several times for one clip
-def _built(name: str, library: str, kind: str, text: str) -> _Needed:
+def _built(network: Any, library: str, text: str) -> _Needed:
     import torch
 
-    network = class_of(name, library, kind)
     config = {key: value for key, value in json.loads(text).items() if not key.startswith("_")}
     with torch.device("meta"):
         if library == "transformers":
