@@ -133,3 +133,16 @@ def test_a_sound_that_is_made_again_is_made_for_the_pictures(model: ClipPipeline
     assert not torch.allclose(other.audio, again.audio, atol=1e-4)
     plan = model.plan(TEXT, preset=_preset(model, order="sound-again"))
     assert model.steps_of(plan) == 3 * STEPS
+
+
+@pytest.mark.parametrize("order", ["pictures-first", "sound-again"])
+def test_what_is_gone_on_with_is_kept_in_every_turn(model: ClipPipeline, order: str) -> None:
+    timeline = model.timeline(0.4, 24)
+    rng = np.random.default_rng(5)
+    frames = rng.integers(0, 256, (timeline.frames, 32, 32, 3), dtype=np.uint8)
+    sound = rng.normal(0, 0.1, (2, timeline.samples)).astype(np.float32)
+    clip = Clip(frames, Fraction(24), sound, 16000)
+    made = model(TEXT, seed=3, preset=_preset(model, order=order), extend=clip, seconds=0.4)
+    assert made.frames.shape[1] > timeline.frames
+    np.testing.assert_array_equal(made.frames[0, : timeline.frames], frames)
+    np.testing.assert_allclose(made.audio[0, :, : timeline.samples], sound, atol=1e-6)
