@@ -131,6 +131,11 @@ def same_bytes(one: Tensor, other: Tensor) -> bool:
     return torch.equal(*(x.contiguous().view(torch.uint8) for x in (one, other)))
 
 
+def as_kept(tensor: torch.Tensor, dtype: str) -> list[torch.Tensor]:
+    """What a folder may hold of a tensor: rounded to fp8 only the blocks' matrices, everything else to bf16."""
+    return [tensor.to(torch.bfloat16), tensor.to(DTYPES[dtype])] if dtype == "fp8_e4m3" else [tensor.to(DTYPES[dtype])]
+
+
 def round_trip(place: Path, size: str, source: str, dtype: str, shard_bytes: int) -> dict[str, Any]:
     """Both ways, and how many tensors came back as they were stored; what is written last is left in `place`.
 
@@ -152,12 +157,17 @@ def round_trip(place: Path, size: str, source: str, dtype: str, shard_bytes: int
     shutil.rmtree(place / "source")
     found |= {"parameters": done.parameters, "files": len(done.files), "folder_bytes": bytes_in(place / "model")}
     with measured(found, "restore"):
-        restore_nava(place / "model", place / "again.safetensors")
+        # No official file has fp8: what was rounded to it comes back in bf16.
+        restore_nava(place / "model", place / "again.safetensors", dtype="bf16" if dtype == "fp8_e4m3" else None)
     again = open_weights(place / "again.safetensors")
     found |= {"restored_bytes": bytes_in(place / "again.safetensors")}
     found["names_are_back"] = again.tensors.keys() == weights.tensors.keys()
     found["tensors_back"] = sum(
-        same_bytes(again.read(name), weights.read(name).to(again.tensors[name].dtype)) for name in again.tensors
+        any(
+            same_bytes(again.read(name), kept.to(again.tensors[name].dtype))
+            for kept in as_kept(weights.read(name), dtype)
+        )
+        for name in again.tensors
     )
     return found
 
