@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,28 @@ def test_ctrl_c_that_a_library_turned_into_an_error_is_still_ctrl_c(
     assert main([]) == 130
     assert capsys.readouterr().err == "Stopped; no unfinished file is left.\n"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_within_a_finaliser_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def long_work(*words: object, **settings: object) -> int:
+        for _ in range(2):  # The second time, too, Python drops what the handler raises.
+            Interrupted()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pass
+        return 0
+
+    before = sys.unraisablehook
+    monkeypatch.setattr("vivace.cli.main.build", lambda: long_work)
+    assert main([]) == 130
+    assert capsys.readouterr().err == "Stopped; no unfinished file is left.\n"
+    assert sys.unraisablehook is before
 
 
 def test_a_command_that_can_be_gone_on_with_says_so_alone(

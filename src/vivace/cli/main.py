@@ -6,6 +6,7 @@ own modules before `main` runs, so that Ctrl-C is answered in our words from the
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import importlib
 import os
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import typer
 
 INTERRUPTED = 130
+# How long after a Ctrl-C that Python dropped it is raised again.
+DROPPED_SECONDS = 0.01
 # Commands of other rooms: the module of each is vivace.cli.NAME and holds either a function or a Typer `app`.
 OTHERS = (
     "verify",
@@ -121,23 +124,38 @@ def _interrupts() -> Iterator[list[int]]:
     """The Ctrl-Cs that came so far; each raises KeyboardInterrupt as ever.
 
     What surfaces does not always tell of it: a library interrupted within an import, above all while a compiled module
-    starts, raises an error of its own instead.
+    starts, raises an error of its own instead. And what is raised within a finaliser or a weak reference's callback,
+    Python drops; such a Ctrl-C is raised again a moment later.
     """
     came: list[int] = []
+    again: list[threading.Timer] = []
+    told = sys.unraisablehook
 
     def note(number: int, frame: Any) -> None:
         came.append(number)
         signal.default_int_handler(number, frame)
+
+    def dropped(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            told(unraisable)
+            return
+        again.append(threading.Timer(DROPPED_SECONDS, _thread.interrupt_main))
+        again[-1].daemon = True
+        again[-1].start()
 
     # A job started in the background ignores Ctrl-C, and shall go on doing so; and only the main thread may handle it.
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     ours = usual and threading.current_thread() is threading.main_thread()
     if ours:
         signal.signal(signal.SIGINT, note)
+        sys.unraisablehook = dropped
     try:
         yield came
     finally:
         if ours:
+            for timer in again:
+                timer.cancel()
+            sys.unraisablehook = told
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
