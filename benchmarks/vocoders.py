@@ -1,6 +1,6 @@
 """Two vocoders at equal compute: our inverse transform and LTX-2's, each with and without a discriminator.
 
-    python benchmarks/vocoders.py [--clips runs/nano-nava/clips-codec]... [--validation runs/nano-nava/clips-validation]
+    python -m benchmarks.vocoders [--clips runs/nano-nava/clips-codec]... [--validation runs/nano-nava/clips-validation]
         [--held-out 32] [--seconds 420] [--trial-seconds 30] [--rounds 8] [--seed 0] [--batch 4] [--tokens 33]
         [--threads 1] [--folder runs/vocoders] [--output vocoders.json]
 
@@ -28,12 +28,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
@@ -42,9 +41,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
-from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
+from benchmarks.vocoder_training import (
+    ADVERSARIAL_WEIGHT,
+    DISCRIMINATOR_CHANNELS,
+    DISCRIMINATOR_RATE,
+    FEATURE_WEIGHT,
+    ISTFT,
+    LTX2,
+    WINDOWS,
+    Plan,
+    Rates,
+    SpectrumDiscriminator,
+    Training,
+    new_vocoder,
+    over_time,
+    trained,
+)
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vivace.errors import VivaceError
@@ -52,11 +65,8 @@ from vivace.evaluation.codecs import log_mel_distance, reconstruction_report
 from vivace.evaluation.paired import paired_difference
 from vivace.media import Clip, replacing
 from vivace.models.mel import log_mel
-from vivace.models.vocoder import IstftVocoder
 from vivace.plain_json import read_object
 from vivace.training.audio_codec import HOP, SAMPLE_RATE, AudioCodecObjective, AudioCodecRecipe, stft_loss
-from vivace.training.loop import LoopSettings, learning_rate_factor
-from vivace.training.muon import Muon, split_parameters
 
 FAMILIES = ("istft", "ltx2")
 VARIANTS = ("istft spectral", "istft adversarial", "ltx2 spectral", "ltx2 adversarial")
@@ -66,31 +76,6 @@ DIFFERENCES = (
     ("istft adversarial", "istft spectral"),
     ("ltx2 adversarial", "ltx2 spectral"),
 )
-ISTFT = {"dim": 256, "num_layers": 6}
-LTX2 = {
-    "in_channels": 128,
-    "hidden_channels": 128,
-    "upsample_kernel_sizes": [15, 8, 8, 4],
-    "upsample_factors": [5, 4, 4, 2],
-    "output_sampling_rate": SAMPLE_RATE,
-}
-# The loss is told about so often (seconds of CPU time).
-TOLD_EVERY = 30.0
-WINDOWS = (256, 512, 1024)
-DISCRIMINATOR_CHANNELS = 8
-DISCRIMINATOR_RATE = 5e-4
-# Of the discriminator's two terms beside a log-mel distance of weight 1; about HiFi-GAN's proportions (1 and 2 to 45).
-ADVERSARIAL_WEIGHT, FEATURE_WEIGHT = 0.03, 0.06
-
-
-@dataclass(frozen=True)
-class Rates:
-    """An optimiser of a vocoder: "muon" (AdamW for vectors, the first and the last layer) or "adamw" for all."""
-
-    kind: str
-    rate: float
-
-
 # The last is what the audio codec's training has.
 CANDIDATES = (Rates("adamw", 5e-4), Rates("adamw", 2e-3), Rates("muon", 1e-3))
 
@@ -127,190 +112,6 @@ class Settings:
             "loop": {"steps": 1},
         }
         return AudioCodecObjective(AudioCodecRecipe.model_validate(recipe))
-
-
-class SpectrumDiscriminator(nn.Module):
-    """Scores of parts of a sound's short-time spectrum: high for true ones.
-
-    Args:
-        size: window in samples; the hop is a quarter of it.
-        channels: width of the first layers.
-    """
-
-    def __init__(self, size: int, channels: int = DISCRIMINATOR_CHANNELS) -> None:
-        super().__init__()
-        self.size = size
-        self.layers = nn.ModuleList(
-            [
-                weight_norm(nn.Conv2d(2, channels, (9, 3), stride=(2, 1), padding=(4, 1))),
-                weight_norm(nn.Conv2d(channels, channels, (9, 3), stride=(4, 1), padding=(4, 1))),
-                weight_norm(nn.Conv2d(channels, 2 * channels, (5, 3), stride=(4, 2), padding=(2, 1))),
-            ]
-        )
-        self.score = weight_norm(nn.Conv2d(2 * channels, 1, 3, padding=1))
-        self.window: Tensor
-        self.register_buffer("window", torch.hann_window(size), persistent=False)
-
-    def forward(self, sound: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """[B, N] -> scores [B, 1, F, T] and the features of each layer."""
-        spectrum = torch.stft(
-            sound, self.size, self.size // 4, window=self.window, center=False, return_complex=True
-        ) / float(self.window.sum())
-        # Quiet parts are heard too, so amplitudes are compressed to a power of 0.3; the floor is about -80 dB.
-        power = spectrum.real.square() + spectrum.imag.square() + 1e-8
-        x = torch.stack([spectrum.real, spectrum.imag], dim=1) * power.pow(-0.35)[:, None]
-        features = []
-        for layer in self.layers:
-            x = nn.functional.leaky_relu(layer(x), 0.2)
-            features.append(x)
-        return self.score(x), features
-
-
-def against(judges: Sequence[nn.Module], truth: Tensor, made: Tensor) -> dict[str, Tensor]:
-    """What the discriminators say of true and made waveforms, both [B, C, N].
-
-    Returns:
-        "judge": the hinge loss by which they learn; "adversarial" and "features": the vocoder's two terms. Each is a
-        mean over the discriminators.
-    """
-    found: dict[str, list[Tensor]] = {"judge": [], "adversarial": [], "features": []}
-    both = torch.cat([truth.flatten(0, 1), made.flatten(0, 1)])
-    for judge in judges:
-        scores, features = judge(both)
-        true, false = scores.chunk(2)
-        found["judge"].append((torch.relu(1 - true) + torch.relu(1 + false)).mean())
-        found["adversarial"].append(-false.mean())
-        pairs = [feature.chunk(2) for feature in features]
-        gaps = [(mine - aim.detach()).abs().mean() / (aim.detach().abs().mean() + 1e-6) for aim, mine in pairs]
-        found["features"].append(torch.stack(gaps).mean())
-    return {name: torch.stack(each).mean() for name, each in found.items()}
-
-
-def new_vocoder(family: str, seed: int) -> nn.Module:
-    """ "istft" or "ltx2", with random weights that depend on the seed alone."""
-    torch.manual_seed(seed)
-    if family == "istft":
-        return IstftVocoder(**ISTFT)
-    vocoder = LTX2Vocoder(**LTX2)
-    # Ours brings the spectrogram to unit scale, (x + 5) / 4; LTX-2's is helped to the same start by its first layer.
-    with torch.no_grad():
-        vocoder.conv_in.weight.div_(4)
-        vocoder.conv_in.bias.add_(5 * vocoder.conv_in.weight.sum((1, 2)))
-    made: nn.Module = vocoder
-    return made
-
-
-class Training:
-    """One vocoder on its way.
-
-    Args:
-        family: "istft" or "ltx2".
-        rates: its optimiser.
-        data: where crops come from.
-        seed: of the first weights.
-    """
-
-    def __init__(self, family: str, rates: Rates, data: AudioCodecObjective, seed: int) -> None:
-        self.data = data
-        self.vocoder = new_vocoder(family, seed)
-        self.parameters: list[Tensor] = list(self.vocoder.parameters())
-        matrices, rest = split_parameters(self.vocoder.named_parameters(), ("conv_in", "conv_out", "depthwise", "head"))
-        if rates.kind == "adamw":
-            matrices, rest = [], list(self.parameters)
-        adamw = torch.optim.AdamW(rest, lr=rates.rate, betas=(0.8, 0.99), weight_decay=0.0)
-        self.optimizers: list[torch.optim.Optimizer] = [adamw]
-        if matrices:
-            self.optimizers.append(Muon(matrices, lr=rates.rate))
-        self.rate = rates.rate
-        torch.manual_seed(seed + 1)
-        self.judges = nn.ModuleList([SpectrumDiscriminator(size) for size in WINDOWS])
-        self.judges_optimizer = torch.optim.AdamW(
-            self.judges.parameters(), lr=DISCRIMINATOR_RATE, betas=(0.8, 0.99), weight_decay=0.0
-        )
-
-    def step(self, number: int, factor: float, adversarial: bool) -> dict[str, float]:
-        """One step on the crops of that number, at `factor` of the learning rate; returns its losses."""
-        waveform = self.data.batch(number)
-        frames = (self.data.recipe.tokens - 1) * 4 + 1
-        mel = log_mel(waveform, frames)
-        length = min(frames * HOP - HOP // 2, waveform.shape[-1])
-        made, truth = self.vocoder(mel)[..., :length], waveform[..., :length]
-        parts = {
-            "wave_mel": (log_mel(made, frames - 4) - mel[:, :, :-4]).abs().mean(),
-            "stft": stft_loss(made, truth),
-        }
-        recipe = self.data.recipe
-        spectral = recipe.wave_mel_weight * parts["wave_mel"] + recipe.stft_weight * parts["stft"]
-        total = spectral
-        if adversarial:
-            parts |= against(list(self.judges), truth, made)
-            total = total + ADVERSARIAL_WEIGHT * parts["adversarial"] + FEATURE_WEIGHT * parts["features"]
-        for optimizer in (*self.optimizers, self.judges_optimizer):
-            optimizer.zero_grad(set_to_none=True)
-        # One pass of the discriminators serves both sides, each of which is moved by its own loss alone.
-        total.backward(inputs=self.parameters, retain_graph=adversarial)
-        if adversarial:
-            parts["judge"].backward(inputs=list(self.judges.parameters()))
-            self.judges_optimizer.step()
-        torch.nn.utils.clip_grad_norm_(self.parameters, recipe.loop.grad_clip)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.rate * factor
-            optimizer.step()
-        return {"spectral": spectral.item(), **{name: part.item() for name, part in parts.items()}}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Steps of a variant: so many without the discriminator, then so many with it."""
-
-    spectral: int
-    adversarial: int = 0
-
-    @classmethod
-    def of(cls, seconds: float, spectral: float, adversarial: float | None = None) -> Plan:
-        """What `seconds` buy, of steps that take `spectral` and `adversarial` seconds (None: there is no such step)."""
-        if adversarial is None:
-            return cls(max(1, round(seconds / spectral)))
-        return cls(max(1, round(seconds / 3 / spectral)), max(1, round(seconds * 2 / 3 / adversarial)))
-
-    @property
-    def steps(self) -> int:
-        return self.spectral + self.adversarial
-
-
-def trained(training: Training, plan: Plan) -> list[dict[str, float]]:
-    """Train by the plan. Returns the losses of every step, with the CPU seconds at its end ("cpu_seconds").
-
-    Raises:
-        VivaceError: the loss is not finite.
-    """
-    shape = {"steps": plan.steps, "warmup_steps": min(50, plan.steps // 4), "decay_steps": max(1, plan.steps // 3)}
-    schedule = LoopSettings.model_validate(shape)
-    history: list[dict[str, float]] = []
-    begun = time.process_time()
-    for number in range(plan.steps):
-        losses = training.step(number, learning_rate_factor(number, schedule), number >= plan.spectral)
-        if not math.isfinite(losses["spectral"]):
-            raise VivaceError(f"The loss is {losses['spectral']} at step {number}; take a lower learning rate.")
-        history.append({"cpu_seconds": time.process_time() - begun, **losses})
-        if number % 50 == 49:
-            print(number + 1, json.dumps({name: round(x, 3) for name, x in history[-1].items()}), file=sys.stderr)
-    return history
-
-
-def over_time(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """Mean losses over each part of about `TOLD_EVERY` seconds, with steps and CPU seconds at its end; no part has
-    steps without the discriminator and steps with it."""
-    parts: dict[tuple[int, int], list[int]] = {}
-    for number, line in enumerate(history):
-        parts.setdefault((int(line["cpu_seconds"] // TOLD_EVERY), len(line)), []).append(number)
-    lines = []
-    for numbers in parts.values():
-        last = history[numbers[-1]]
-        means = {name: statistics.fmean(history[k][name] for k in numbers) for name in last}
-        lines.append({"steps": numbers[-1] + 1, **means, "cpu_seconds": last["cpu_seconds"]})
-    return lines
 
 
 def seconds_in_turn(makers: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -567,7 +368,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"The optimisers ({best}) are those with the least training loss at the end of trials of "
         f"{settings['trial_seconds']:g} s ({trial}). Written by `{found['command']}`."
     )
-    return "\n".join([*lines, "", told, ""])
+    return "\n".join(["# Two vocoders at equal compute", "", *lines, "", told, ""])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -589,7 +390,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = {name: value for name, value in vars(asked).items() if name not in ("folder", "output", "clips")}
     settings = Settings(clips=tuple(asked.clips or ["runs/nano-nava/clips-codec"]), **options)
     torch.set_num_threads(settings.threads)
-    found = {"command": shlex.join(["python", "benchmarks/vocoders.py", *words]), **compared(settings, asked.folder)}
+    found = {"command": shlex.join(["python", "-m", "benchmarks.vocoders", *words]), **compared(settings, asked.folder)}
     asked.output.parent.mkdir(parents=True, exist_ok=True)
     texts = {asked.output: json.dumps(found, indent=1) + "\n", asked.output.with_suffix(".md"): markdown(found)}
     for path, text in texts.items():

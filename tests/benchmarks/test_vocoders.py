@@ -7,32 +7,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.vocoders import (
-    DIFFERENCES,
-    VARIANTS,
+from benchmarks.vocoder_training import (
     Plan,
     Rates,
-    Settings,
     SpectrumDiscriminator,
     Training,
     against,
-    main,
-    markdown,
     new_vocoder,
     over_time,
     trained,
 )
+from benchmarks.vocoders import DIFFERENCES, VARIANTS, Settings, main, markdown
 
-from benchmarks import vocoders
+from benchmarks import vocoder_training, vocoders
 from vivace.data.shards import ShardHeader, ShardWriter
 from vivace.errors import VivaceError
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(vocoders, "ISTFT", {"dim": 16, "num_layers": 1})
+    monkeypatch.setattr(vocoder_training, "ISTFT", {"dim": 16, "num_layers": 1})
     small = {"hidden_channels": 32, "resnet_kernel_sizes": [3], "resnet_dilations": [[1, 3]]}
-    monkeypatch.setattr(vocoders, "LTX2", vocoders.LTX2 | small)
+    monkeypatch.setattr(vocoder_training, "LTX2", vocoder_training.LTX2 | small)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -137,8 +133,8 @@ def test_only_its_own_terms_move_the_vocoder(shards: Path, monkeypatch: pytest.M
 
     alone, still = after(False)
     heard, _ = after(True)
-    monkeypatch.setattr(vocoders, "ADVERSARIAL_WEIGHT", 0.0)
-    monkeypatch.setattr(vocoders, "FEATURE_WEIGHT", 0.0)
+    monkeypatch.setattr(vocoder_training, "ADVERSARIAL_WEIGHT", 0.0)
+    monkeypatch.setattr(vocoder_training, "FEATURE_WEIGHT", 0.0)
     unheard, moved = after(True)
     assert not any(x.any() for x in still)
     assert all(x.any() for x in moved)
