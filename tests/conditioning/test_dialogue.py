@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from vivace.conditioning.dialogue import parse_dialogue, read_dialogue
-from vivace.conditioning.text import speech_spans
+from vivace.conditioning.prompts import speech_spans
 from vivace.errors import VivaceError
 
 HERE = Path("/voices")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from vivace.conditioning.prompts import speech_spans
 from vivace.conditioning.rewrite_folder import FolderRewriter
 from vivace.conditioning.rewrite_template import TemplateRewriter
 from vivace.conditioning.rewriting import (
@@ -25,7 +26,6 @@ from vivace.conditioning.rewriting import (
     plain_answer,
     rewritten,
 )
-from vivace.conditioning.text import speech_spans
 from vivace.errors import VivaceError
 
 SPOKEN = "she says <S>two blue<E>, he answers <S>Two, blue!<E>"

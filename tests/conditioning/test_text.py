@@ -3,13 +3,8 @@ import torch
 from tests.tiny import tiny_text_encoder
 from transformers import ByT5Tokenizer
 
-from vivace.conditioning.text import (
-    MARKER,
-    check_prompt,
-    encode_prompts,
-    speech_spans,
-    tokenize,
-)
+from vivace.conditioning.prompts import MARKER, check_prompt, speech_spans
+from vivace.conditioning.text import encode_prompts, tokenize
 from vivace.errors import VivaceError
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from vivace.cli.files import GivenFile, GivenLora
 from vivace.cli.outputs import Outputs, check_ending
 from vivace.cli.rewriting import parse_rewrite
+from vivace.conditioning.prompts import check_prompt
 from vivace.errors import VivaceError
 from vivace.pipelines.folder import is_folder, shipped_models
 
@@ -166,8 +167,7 @@ def make_request(
     for name, text in (("prompt", prompt), ("model", model), ("negative", negative), ("preset", preset)):
         if not isinstance(text, str) and (text is not None or name in ("prompt", "model")):
             raise VivaceError(f"{name} {text!r} is not text; give it in quotation marks.")
-    if not prompt.strip():
-        raise VivaceError("The prompt is empty; describe what is to be seen and heard.")
+    check_prompt(prompt)
     if not model or "\0" in model:
         raise VivaceError(f"Model {model!r} is no name; give one such as {DEFAULT_MODEL}, or a folder.")
     if dialogue is not None:

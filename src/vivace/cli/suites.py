@@ -286,7 +286,8 @@ def _checker(pipeline: ClipPipeline, settings: dict[str, Any]) -> Callable[[Suit
     """Refuses a prompt that the model would refuse once it is at work, such as one that is too long for it."""
 
     def check(item: SuiteItem) -> None:
-        from vivace.conditioning.text import check_prompt, tokenize
+        from vivace.conditioning.prompts import check_prompt
+        from vivace.conditioning.text import tokenize
 
         pipeline.plan(item.prompt, **settings)
         tokenize(pipeline.tokenizer, check_prompt(item.prompt), pipeline.transformer.config.text_len)

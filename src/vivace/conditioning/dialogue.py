@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from vivace.conditioning.text import SPEECH_END, SPEECH_START, check_prompt
+from vivace.conditioning.prompts import SPEECH_END, SPEECH_START, check_prompt
 from vivace.conditioning.voice_names import located_voice
 from vivace.errors import VivaceError
 

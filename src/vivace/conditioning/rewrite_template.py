@@ -11,8 +11,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from vivace.conditioning.prompts import SPEECH_END, SPEECH_START, speech_spans
 from vivace.conditioning.rewriting import Wanted
-from vivace.conditioning.text import SPEECH_END, SPEECH_START, speech_spans
 
 _SPOKEN = re.compile(f"{SPEECH_START}.*?{SPEECH_END}", re.DOTALL)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from vivace.conditioning.text import SPEECH_END, SPEECH_START, check_prompt
+from vivace.conditioning.prompts import SPEECH_END, SPEECH_START, check_prompt
 from vivace.errors import VivaceError, count_of
 
 _SPAN = re.compile(f"{SPEECH_START}(.*?){SPEECH_END}", re.DOTALL)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vivace.conditioning.text import SPEECH_END, SPEECH_START
+from vivace.conditioning.prompts import SPEECH_END, SPEECH_START
 from vivace.evaluation.kept_clips import KeptClips, folder_name
 from vivace.evaluation.ledger import PUBLISHED_FOLDER
 from vivace.evaluation.metric import Result

@@ -13,7 +13,8 @@ from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
 from torch import Tensor
 
 from vivace.conditioning.given import encode_pictures
-from vivace.conditioning.text import encode_prompts, speech_spans
+from vivace.conditioning.prompts import speech_spans
+from vivace.conditioning.text import encode_prompts
 from vivace.errors import VivaceError
 from vivace.media import Clip
 from vivace.models.alive import AliveTransformer

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from vivace.conditioning.text import speech_spans
+from vivace.conditioning.prompts import speech_spans
 from vivace.errors import VivaceError
 from vivace.sampling.mutual_presets import MutualPreset
 from vivace.sampling.presets import MENDED, OFFICIAL, Frozen, Preset, Steps

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from vivace.conditioning.text import check_prompt
+from vivace.conditioning.prompts import check_prompt
 from vivace.errors import VivaceError
 from vivace.media import Clip
 from vivace.pair import Modality

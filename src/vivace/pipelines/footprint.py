@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from vivace.conditioning.text import speech_spans
+from vivace.conditioning.prompts import speech_spans
 from vivace.conditioning.voices import Recording
 from vivace.models.codecs import decode_audio, encode_video
 from vivace.models.mel import mel_filters

@@ -11,7 +11,8 @@ import torch
 from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLWan
 from torch import Tensor
 
-from vivace.conditioning.text import encode_prompts, speech_spans
+from vivace.conditioning.prompts import speech_spans
+from vivace.conditioning.text import encode_prompts
 from vivace.conditioning.voices import Recording, Voice, check_vectors, speaker_vectors, voices_of_prompts
 from vivace.errors import VivaceError, count_of
 from vivace.media import Clip

@@ -17,7 +17,8 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from vivace.conditioning.given import encode_pictures, encode_sounds, fit_pictures, to_stereo
-from vivace.conditioning.text import check_prompt, encode_prompts, speech_spans
+from vivace.conditioning.prompts import check_prompt, speech_spans
+from vivace.conditioning.text import encode_prompts
 from vivace.data.fingerprint import weights_hash
 from vivace.errors import VivaceError
 from vivace.media import Clip

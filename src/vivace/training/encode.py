@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 
-from vivace.conditioning.text import SPEECH_START
+from vivace.conditioning.prompts import SPEECH_START
 from vivace.conditioning.voices import Recording, recording, speaker_vectors
 from vivace.data.fingerprint import weights_hash
 from vivace.data.shards import MAX_BYTES, ShardHeader, ShardReader, ShardWriter

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from transformers import ByT5Tokenizer
 
-from vivace.conditioning.text import encode_prompts, speech_spans
+from vivace.conditioning.prompts import speech_spans
+from vivace.conditioning.text import encode_prompts
 from vivace.models.alive import AliveTransformer
 from vivace.models.alive_context import AliveContext, ClipConditions
 from vivace.models.nava import NavaTransformer, grid_of

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from transformers import ByT5Tokenizer, UMT5EncoderModel
 
-from vivace.conditioning.text import encode_prompts, speech_spans
+from vivace.conditioning.prompts import speech_spans
+from vivace.conditioning.text import encode_prompts
 from vivace.data.fingerprint import weights_hash
 from vivace.data.latents import LatentBatch, LatentMixture, LatentSource, ordered_batches, shared_codecs
 from vivace.data.prefetch import Prefetch

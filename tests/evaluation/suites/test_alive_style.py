@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from vivace.conditioning.text import check_prompt
+from vivace.conditioning.prompts import check_prompt
 from vivace.errors import VivaceError
 from vivace.evaluation.quality_metrics import clip_metrics
 from vivace.evaluation.suites.alive_style import DIMENSIONS, GROUPS, alive_style_suite, rows
