@@ -6,6 +6,7 @@ from tests.perception.published.test_picture_networks import laion_folder
 from tests.tiny import tiny_pipeline, tiny_transformer
 
 from vivace.cli.main import main
+from vivace.media import read_clip
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,16 @@ def test_world_benchmark_of_a_model_folder(
     assert len(after) > len(before)
     assert main([*command[:-1], "--count", "2", "--preset", "aligned"]) == 2
     assert "another run" in capsys.readouterr().err
+
+
+def test_clips_and_true_clips_have_the_size_asked_for(long_reader: Path, tmp_path: Path) -> None:
+    command = ["evaluate", "world", "--model", str(long_reader), "--output", str(tmp_path / "run"), "--seconds", "1"]
+    command += ["--no-hand", "--no-camera", "--no-more", "--no-compare-alignment", "--steps", "1", "--count", "2"]
+    assert main([*command, "--size", "96x64", "--keep-clips"]) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["settings"]["size"] == "96x64"
+    sizes = {read_clip(path).frames.shape[1:3] for path in (tmp_path / "run").rglob("*.mp4")}
+    assert sizes == {(64, 96)}
 
 
 def test_seeds_give_several_clips_of_each_prompt(
@@ -129,6 +140,7 @@ def test_codec_report_of_a_model_folder(model_folder: Path, capsys: pytest.Captu
         ["world", "--count", "1"],
         ["world", "--guide", "text"],
         ["world", "--task", "t2x"],
+        ["world", "--size", "wide"],
         ["world", "--group", "dogs"],
         ["world", "--model", "no-such-model"],
         ["codecs", "--vae", "somewhere"],

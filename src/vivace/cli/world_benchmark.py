@@ -13,7 +13,7 @@ import typer
 from vivace.cli.bars import bars
 from vivace.cli.devices import MEASURES_ON, measuring_device, memory_told
 from vivace.cli.option_sets import words_of
-from vivace.cli.options import DEFAULT_MODEL, parse_guides
+from vivace.cli.options import DEFAULT_MODEL, parse_guides, parse_size
 from vivace.cli.suites import tell_unused, weights_named
 from vivace.errors import VivaceError
 
@@ -37,6 +37,9 @@ class WorldAsked:
     count: Annotated[int, typer.Option(help="Prompts of held-out scenes; half are unseen combinations.")] = 128
     output: Annotated[Path | None, typer.Option(help="Results folder; named from the model when not given.")] = None
     seconds: Annotated[float, typer.Option(help="Length of the clips.")] = 2.0
+    size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Pictures of another size or shape than the model's.")
+    ] = None
     steps: Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")] = None
     preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None
     guide: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")] = None
@@ -91,11 +94,14 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
         asked = replace(asked, count=QUICK, compare_alignment=False, hand=False, camera=False, more=False)
     check_request(asked.split, asked.count)  # before a model is loaded
     check_groups(asked.group or ())
+    width, height = parse_size(asked.size) if asked.size is not None else (None, None)
     task, guides, published = _task(asked.task), dict(parse_guides(asked.guide or ())), _published(asked)
     pipeline, model_hash = Models().load(asked.model)
     pipeline.abilities.check_task(task)
     settings: dict[str, Any] = {
         "seconds": asked.seconds,
+        "width": width,
+        "height": height,
         "num_inference_steps": asked.steps,
         "preset": asked.preset,
         "guides": guides,
