@@ -102,7 +102,11 @@ def generator(pipeline: NavaPipeline, **settings: Any) -> Generate:
         spoken = [[recording(sound, REFERENCE_RATE) for sound in references(item)] for item in items]
         voices: dict[str, Any] = {"voices": spoken} if any(spoken) and pipeline.transformer.config.speaker_dim else {}
         seeds = [item.seed for item in items]
-        made = pipeline([item.prompt for item in items], seed=seeds, **settings, **voices)
+        asked = dict(settings)
+        if not voices:  # where nobody is to sound like a recording, timbre has nothing to act on
+            guides = {name: scale for name, scale in (settings.get("guides") or {}).items() if name != "timbre"}
+            asked["guides"] = guides or None
+        made = pipeline([item.prompt for item in items], seed=seeds, **asked, **voices)
         assert made.frames is not None
         assert made.audio is not None
         return [

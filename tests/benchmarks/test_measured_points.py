@@ -13,7 +13,7 @@ from benchmarks.guidance_sweep import PRESET, names_of, parse_points, sweep
 from benchmarks.measured_points import spectrum_distance
 from benchmarks.panels import FOOT, HEAD, HEIGHT, WIDTH, Panel, draw_panels
 from benchmarks.stage_effects import stage_effects
-from tests.tiny import CAPABILITIES, tiny_pipeline, tiny_text_encoder, tiny_transformer
+from tests.tiny import CAPABILITIES, tiny_pipeline, tiny_speaking_pipeline, tiny_text_encoder, tiny_transformer
 from tests.training.small import joint_data
 
 from benchmarks import second_opinion, task_pictures
@@ -83,6 +83,38 @@ def test_a_sweep_measures_every_point_once_and_goes_on_where_it_stopped(tmp_path
     assert all(again["points"][name] == entry for name, entry in figures.items())
     assert json.loads((tmp_path / "sweep.json").read_text()) == again
     assert (tmp_path / "sweep.png").stat().st_size > 1000
+
+
+def test_a_scale_that_is_idle_under_the_preset_is_drawn_under_one_that_makes_both_at_once(tmp_path: Path) -> None:
+    align = {"video": 2.0, "audio": 1.0}
+    presets = {
+        "plain": {"steps": 2, "solver": "euler", "order": "sound-first", "align": align},
+        "published": {"steps": 2, "solver": "euler", "align": align, "official": True},
+        "both": {"steps": 2, "solver": "euler", "align": align},
+    }
+    pipeline = tiny_pipeline(presets=presets)
+    scales = {"align.video": (0.0,), "align.audio": (0.0, 1.0)}
+    report = sweep(pipeline, scales, tmp_path, ("tiny", "0"), count=2, batch=2, seconds=1.0)
+    assert report["scales"] == {
+        "align.video": {"0": "align.video=0", "2": PRESET},
+        "align.audio": {"0": "preset both, align.audio=0", "1": "preset both"},
+    }
+    assert report["note"] == (
+        "align.audio has nothing to act on with order 'sound-first'; it is drawn, and compared, with preset both."
+    )
+    assert report["beside"]["preset both"]["order"] == "together"
+    points, gaps = report["points"], report["differences_to_preset"]
+    assert set(gaps) == {"align.video=0", "preset both, align.audio=0"}
+    for point, base in (("align.video=0", PRESET), ("preset both, align.audio=0", "preset both")):
+        wanted = points[point]["spectrum"]["value"] - points[base]["spectrum"]["value"]
+        assert gaps[point]["spectrum"]["mean"] == pytest.approx(wanted)
+    assert gaps["align.video=0"]["spectrum"]["mean"] == 0  # the sound is there before the pictures
+    assert gaps["preset both, align.audio=0"]["spectrum"]["mean"] != 0
+
+
+def test_the_scale_of_timbre_is_swept_though_not_everybody_speaks(tmp_path: Path) -> None:
+    report = sweep(tiny_speaking_pipeline(), {"timbre": (1.0,)}, tmp_path, ("tiny", "0"), count=2, batch=2, seconds=1.0)
+    assert report["points"]["timbre=1"]["spectrum"] == report["points"][PRESET]["spectrum"]  # of scenes without speech
 
 
 def test_a_spectrum_is_off_where_the_sound_is_another() -> None:

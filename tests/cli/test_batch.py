@@ -1,9 +1,17 @@
+import errno
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vivace.cli import leftovers, record
 from vivace.cli.batch import parse_job
 from vivace.cli.main import main
 from vivace.errors import VivaceError
@@ -132,6 +140,111 @@ def test_bad_lines_are_told_by_number_and_the_others_are_made(
     assert (summary["made"], summary["failed"]) == (2, 6)
     assert sorted(failure["line"] for failure in summary["failures"]) == [2, 3, 4, 5, 6, 7]
     assert all(line.startswith("Line ") for line in shown.err.splitlines() if not line.startswith("Note"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(
+    number: int, model_folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = {"model": str(model_folder), "steps": 1}
+    jobs = _write(tmp_path / "jobs.jsonl", *({**base, "prompt": "a drum", "output": f"{n}.mp4"} for n in range(4)))
+    out = tmp_path / "clips"
+    tried: list[Path] = []
+
+    def full(path: Path, told: dict[str, Any]) -> None:
+        tried.append(path)
+        if len(tried) == 1:
+            whole(path, told)
+            return
+        with record.replacing(path):
+            raise OSError(number, os.strerror(number))
+
+    whole = record.write_record
+    with monkeypatch.context() as patched:
+        patched.setattr(record, "write_record", full)
+        assert main(["batch", str(jobs), "--output", str(out)]) == 2
+    assert len(tried) == 2
+    [told] = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Note")]
+    assert told.startswith(f"vivace: Line 2: Output '{out}/1.json' cannot be written: the disk ")
+    assert told.endswith("; 1 of 4 clips are done, and the same command goes on with the others.")
+    assert sorted(path.name for path in out.iterdir()) == ["0.json", "0.mp4"]
+    assert main(["batch", str(jobs), "--output", str(out), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["made"], summary["kept"]) == (3, 1)
+
+
+def test_another_failure_of_writing_ends_one_line_alone(
+    model_folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = {"model": str(model_folder), "steps": 1, "prompt": "a drum"}
+    jobs = _write(tmp_path / "jobs.jsonl", job, job)
+
+    def refused(path: Path, _: Any) -> None:
+        with record.replacing(path):
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(record, "write_record", refused)
+    assert main(["batch", str(jobs), "--output", str(tmp_path / "clips"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["failed"] == 2
+
+
+def _part(folder: Path, name: str, days: float = 0.0) -> Path:
+    """A part that a process has left, as old as this."""
+    part = folder / name
+    part.mkdir(parents=True)
+    (part / "x.mp4").write_bytes(b"half")
+    then = time.time() - days * 86_400
+    for path in (part / "x.mp4", part):
+        os.utime(path, (then, then))
+    return part
+
+
+def test_what_a_killed_run_has_left_is_removed_and_nothing_else(tmp_path: Path, capsys: Capture) -> None:
+    jobs, out = _write(tmp_path / "jobs.jsonl", "{nonsense"), tmp_path / "clips"
+    killed = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from vivace.cli.outputs import Outputs\n"
+        f"with Outputs(Path({str(out)!r}) / 'x.mp4').written() as staged:\n"
+        "    staged.clip.parent.mkdir(parents=True)\n"
+        "    staged.clip.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], timeout=60).returncode == -9
+    [left] = out.iterdir()
+    place = re.fullmatch(r"\.vivace-(\d+)-([0-9a-f]{8})-[0-9a-f]{8}\.part", left.name)
+    assert place is not None
+    gone = [left, _part(out, f".vivace-{place[1]}-0123abcd.part", 1.1)]  # as earlier versions named theirs
+    gone += [_part(out, f".vivace-{place[1]}-00000000-01234567.part", 1.1)]
+    kept = [
+        _part(out, leftovers.new_part(), 9),  # of a process that lives: this one
+        _part(out, f".vivace-{place[1]}-01234567.part", 0.9),
+        _part(out, f".vivace-{place[1]}-00000000-0123abcd.part", 0.9),  # of another machine
+        _part(out, ".vivace-mine.part", 9),
+        _part(out, f".vivace-{place[1]}", 9),
+    ]
+    link = out / f".vivace-{place[1]}-89abcdef.part"
+    link.symlink_to(tmp_path)
+    os.utime(link, (0, 0), follow_symlinks=False)
+    assert main(["batch", str(jobs), "--output", str(out)]) == 2
+    assert f"Note: removed 3 parts of clips that a killed run left in {out}.\n" in capsys.readouterr().err
+    assert [part for part in gone if part.exists()] == []
+    assert sorted(out.iterdir()) == sorted([*kept, link])
+
+
+def test_where_a_process_runs_may_be_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "_here", lambda: None)
+    young, old = _part(tmp_path, leftovers.new_part()), _part(tmp_path, leftovers.new_part(), 1.1)
+    assert leftovers.sweep(tmp_path) == 1
+    assert young.exists()
+    assert not old.exists()
+    assert leftovers.sweep(tmp_path / "nowhere") == 0
+
+
+@pytest.mark.parametrize("line", ['{"prompt": "a", "prompt": "b"}', '{"prompt": "a", "guide": {"text": 1, "text": 2}}'])
+def test_entries_that_are_given_twice_are_refused(line: str) -> None:
+    with pytest.raises(VivaceError, match=r"^Entry '(prompt|text)' is given twice; leave all but one out\.$"):
+        parse_job(1, line)
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", b"\xff\xfe"])

@@ -182,6 +182,22 @@ def test_how_long_a_continued_clip_is_sampled_is_explained(model_folder: Path, c
         (["--video", "clip.mp4", "--video", "clip.mp4"], "--video takes one value and was given 2 times"),
         (["--extend", "clip.mp4", "--extend", "clip.mp4"], "--extend takes one value and was given 2 times"),
         (["--only", "audio", "--guide", "align=2"], "'align' has nothing to act on"),
+        (
+            ["--only", "video", "--guide", "text.audio=5"],
+            "'text.audio' has nothing to act on, because the clip has no",
+        ),
+        (
+            ["--only", "audio", "--guide", "text.video=1"],
+            "'text.video' .* because the clip has no pictures",
+        ),
+        (["--audio", "sound.wav", "--guide", "text.audio=2"], "'text.audio' .* because its sound is given; leave it"),
+        (
+            ["--video", "clip.mp4", "--guide", "text.video=2"],
+            "'text.video' .* because its pictures are given",
+        ),
+        (["--audio", "sound.wav", "--guide", "timbre=2"], "'timbre' has nothing to act on"),
+        (["--guide", "text=1", "--guide", "text=2"], "Guide 'text' takes one value and was given twice; leave all but"),
+        (["--guide", "text.audio=1", "--guide", " text.audio =1"], "Guide 'text.audio' takes one value"),
     ],
 )
 def test_files_that_cannot_be_used_are_refused_and_nothing_is_written(
@@ -195,6 +211,33 @@ def test_files_that_cannot_be_used_are_refused_and_nothing_is_written(
     assert shown.count("\n") == 1, shown
     assert re.search(complaint, shown), shown
     assert sorted(Path().iterdir()) == before
+
+
+def test_guides_of_the_side_that_is_made_and_those_that_are_off_are_taken(model_folder: Path, capsys: Capture) -> None:
+    _made(capsys, model_folder, "--only", "video", "--guide", "text=2", "--guide", "text.video=3")
+    _made(capsys, model_folder, "--audio", "sound.wav", "--guide", "align.audio=0", "--guide", "text.video=3")
+
+
+def test_a_size_of_sound_alone_is_told_to_have_no_effect(model_folder: Path, capsys: Capture) -> None:
+    note = "Sound alone has no pictures, so size 32x64 has no effect."
+    assert note in _made(capsys, model_folder, "--only", "audio", "--size", "32x64")["notes"]
+    for words in (["--only", "audio"], ["--only", "video", "--size", "32x64"]):
+        assert not [told for told in _made(capsys, model_folder, *words)["notes"] if "Sound alone" in told]
+
+
+def test_moving_pictures_are_continued_or_told_to_be_converted(model_folder: Path, capsys: Capture) -> None:
+    first, *more = [Image.new("RGB", (32, 32), (20 * n, 60, 90)) for n in range(12)]
+    for name in ("moving.gif", "moving.webp"):
+        first.save(name, save_all=True, append_images=more, duration=40)
+    made = _made(capsys, model_folder, "--extend", "moving.gif", "--only", "video", "--fps", "24", "--seconds", "0.5")
+    assert any("has 25 pictures a second and is shown at 24" in note for note in made["notes"])
+    for option in ("--extend", "--video"):
+        assert main(["generate", "a drum", "--model", str(model_folder), option, "moving.webp"]) == 2
+        told = capsys.readouterr().err
+        assert re.fullmatch(r"vivace: File '.*' is an animated WebP, which .*; convert it to MP4 first\.\n", told)
+    Path("moving.webp").write_bytes(Path("moving.webp").read_bytes()[:40])
+    assert main(["generate", "a drum", "--model", str(model_folder), "--video", "moving.webp"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_file_is_its_path_and_its_content() -> None:

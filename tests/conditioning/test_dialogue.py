@@ -67,6 +67,9 @@ def test_words_are_text_whatever_yaml_makes_of_them() -> None:
         ("speakers: {anna: {voice: a.wav, voice: b.wav}}\nanna: hello", "anna has 'voice' twice; leave one"),
         ("speakers: {anna: a.wav, ben: b.wav}\nanna: hello", "no line of its speaker 'ben'; add one, or leave"),
         ("speakers: {anna: a.wav}\nanna: two: blue", "line 2"),
+        ("speakers: {anna: {look: <S>a woman<E>}}\nanna: hello", "calls 'anna' '<S>a woman<E>'.*leave <S> and <E> out"),
+        ("speakers: {<S>anna: a.wav}\n<S>anna: hello", "calls '<S>anna' '<S>anna'"),
+        ("speakers: {anna: {look: a <E> woman}}\nanna: hello", "leave <S> and <E> out"),
         ("speakers: {anna: a.wav", "no YAML"),
         ("speakers: \x00", "no YAML"),
         ("a: &a [*a]", "where text belongs"),
@@ -83,9 +86,26 @@ def test_a_file_is_read_and_its_voices_lie_beside_it(tmp_path: Path) -> None:
     assert read_dialogue(tmp_path / "talk.yaml").voices()[0] == tmp_path / "anna.wav"
     (tmp_path / "noise.yaml").write_bytes(bytes(range(128, 256)))
     (tmp_path / "large.yaml").write_text("#" * 70_000)
-    for name, complaint in {"none.yaml": "cannot be read", "noise.yaml": "UTF-8", "large.yaml": "larger"}.items():
+    for name, complaint in {
+        "none.yaml": "check the path",
+        "noise.yaml": "line 1.*UTF-8",
+        "large.yaml": "larger",
+    }.items():
         with pytest.raises(VivaceError, match=complaint):
             read_dialogue(tmp_path / name)
+
+
+def test_a_file_of_another_encoding_is_told_apart_from_one_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "talk.yaml"
+    path.write_bytes(SHORT.encode("utf-8-sig"))
+    assert read_dialogue(path) == parse_dialogue(SHORT, tmp_path)
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"):
+        path.write_bytes(SHORT.strip().encode(encoding))
+        with pytest.raises(VivaceError, match=r"UTF-16 or UTF-32.*; save it as UTF-8.$"):
+            read_dialogue(path)
+    path.write_bytes(SHORT.replace("two blue", "zwei grüne").encode("latin-1"))
+    with pytest.raises(VivaceError, match=r"no text in UTF-8 \(line 3\); save it as UTF-8.$"):
+        read_dialogue(path)
 
 
 def test_a_scene_with_speech_of_its_own_is_refused() -> None:

@@ -27,6 +27,18 @@ def hum(seconds: float, rate: int = RATE, pitch: float = 120.0) -> np.ndarray:
     return (0.2 * sound).astype(np.float32)
 
 
+def talk(seconds: float) -> np.ndarray:
+    """Something that rises, falls and stops as speech does: two syllables, then half a second of pause. [N]"""
+    times = np.arange(int(seconds * RATE)) / RATE
+    pauses = np.floor(4 * times) % 4 >= 2
+    return (hum(seconds) * np.sin(4 * np.pi * times) ** 2 * ~pauses).astype(np.float32)
+
+
+def hiss(seconds: float, dbfs: float) -> np.ndarray:
+    noise = np.random.default_rng(7).standard_normal(int(seconds * RATE))
+    return (10 ** (dbfs / 20) * noise).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def encoder() -> NanoSpeakerEncoder:
     torch.manual_seed(0)
@@ -55,6 +67,40 @@ def test_pauses_are_cut_out_and_thirty_seconds_kept() -> None:
     long = recording(hum(40.0), RATE, "Voice 'x.wav'")
     assert long.seconds == 30.0
     assert long.notes == ("Voice 'x.wav' has 40 s of speech; the first 30 s are used.",)
+
+
+@pytest.mark.parametrize("dbfs", [-70.0, -60.0, -50.0, -40.0])
+@pytest.mark.parametrize("before", [0.0, 0.5, 1.0])
+def test_a_long_hiss_around_the_speech_is_no_part_of_the_voice(dbfs: float, before: float) -> None:
+    noise = hiss(180.0, dbfs)
+    first, last = np.split(noise, [int(before * len(noise))])
+    voice = recording(np.concatenate((first, talk(5.0), last)), RATE, "Voice 'x.wav'")
+    alone = recording(talk(5.0), RATE)
+    assert voice.seconds == pytest.approx(alone.seconds, abs=0.4)
+    power = [float(np.square(sound.samples).sum()) for sound in (voice, alone)]
+    assert power[0] == pytest.approx(power[1], rel=0.02)
+    assert bool(voice.notes) == (dbfs > -55)
+    for note in voice.notes:
+        assert note.startswith("Voice 'x.wav' has a steady noise ")
+
+
+def test_a_noise_under_the_speech_is_told_and_cut_out_of_its_pauses() -> None:
+    voice = recording(talk(6.0) + hiss(6.0, -45.0), RATE, "Voice 'x.wav'")
+    assert voice.notes == (
+        "Voice 'x.wav' has a steady noise 30 dB below its loud parts; where it is alone it is cut out.",
+    )
+    assert voice.seconds == pytest.approx(recording(talk(6.0), RATE).seconds, abs=0.4)
+    for around in (0.0, 60.0):
+        drowned = np.concatenate((hiss(around, -20.0), talk(6.0) + hiss(6.0, -20.0)))
+        with pytest.raises(VivaceError, match=r"has a steady noise only [0-9] dB below its loudest parts.*less noise"):
+            recording(drowned, RATE, "Voice 'x.wav'")
+
+
+def test_a_click_says_nothing_of_how_loud_a_voice_is() -> None:
+    sound = np.concatenate((hiss(60.0, -70.0), 0.05 * talk(5.0)))
+    usual = recording(sound, RATE)
+    sound[RATE : RATE + 320] = 1.0
+    assert recording(sound, RATE).seconds == pytest.approx(usual.seconds + 0.18, abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -466,6 +467,25 @@ def test_a_disk_that_fills_up_leaves_finished_files_alone_and_the_command_goes_o
     again = convert(release, tmp_path / "nava", "bf16")
     assert {p: f.sha256 for p, f in again.files.items()} == {p: f.sha256 for p, f in whole.files.items()}
     assert not growing.exists()
+
+
+def test_a_disk_that_fills_up_after_the_weights_keeps_them(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_up(source: Path, target: Path) -> None:
+        Path(target).write_bytes(Path(source).read_bytes()[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    whole = convert(release, tmp_path / "whole")
+    monkeypatch.setattr(folder_module.shutil, "copyfile", fill_up)
+    with pytest.raises(VivaceError, match=r"nava' cannot be written \(No space.+\); make room .+, which goes on after"):
+        convert(release, tmp_path / "nava")
+    monkeypatch.undo()
+    kept = {path.relative_to(tmp_path / ".nava.converting").as_posix() for path in tmp_path.rglob(".nava*/*/*.*")}
+    assert set(whole.files) <= kept
+    assert not [path for path in kept if path.endswith(".part") or "tokenizer" in path]
+    assert convert(release, tmp_path / "nava").files == whole.files
+    assert not (tmp_path / ".nava.converting").exists()
 
 
 def test_an_official_file_has_no_fp8_type(release: Release, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

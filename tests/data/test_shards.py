@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.media.small_disk import small_disk
 
 from vivace.data.shards import ShardHeader, ShardReader, ShardWriter
 from vivace.errors import VivaceError
@@ -86,6 +87,30 @@ def test_no_temporary_files_stay(tmp_path):
     assert not [p for p in (tmp_path / "s").iterdir() if p.name.startswith(".")]
 
 
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    part = tmp_path / "s" / ".vivace-1-a.part"
+    part.parent.mkdir()
+    part.write_bytes(b'{"format"')  # the header itself
+    writer = fill(tmp_path / "s", range(8), close=False)
+    assert not part.exists()
+    part.touch()
+    assert 0 < len(ShardWriter(tmp_path / "s", HEADER)) < len(writer)
+    assert not part.exists()
+
+
+def test_a_disk_that_fills_up_is_told_and_the_next_writer_goes_on(tmp_path: Path) -> None:
+    fill(tmp_path / "whole", range(8))
+    with (
+        small_disk(500),
+        pytest.raises(VivaceError, match=r"shard-00000\.safetensors' cannot be written: .+\.$") as caught,
+    ):
+        fill(tmp_path / "s", range(8))
+    _one_sentence(caught.value)
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["header.json"]
+    fill(tmp_path / "s", range(8))
+    assert contents(tmp_path / "s") == contents(tmp_path / "whole")
+
+
 def test_bad_ids_and_late_additions_are_refused(tmp_path):
     writer = fill(tmp_path / "s", range(2), close=False)
     for bad in ("", "a/b", "sample-0000"):
@@ -101,9 +126,11 @@ def test_a_folder_with_other_settings_or_other_files_is_refused(tmp_path):
     with pytest.raises(VivaceError, match="other settings"):
         ShardWriter(tmp_path / "s", ShardHeader("latents", {"codecs": {"vae": "other"}}))
     (tmp_path / "t").mkdir()
-    (tmp_path / "t" / "thesis.txt").write_text("mine")
+    for name in ("thesis.txt", ".vivace-1-a.part"):
+        (tmp_path / "t" / name).write_text("mine")
     with pytest.raises(VivaceError, match="other files"):
         ShardWriter(tmp_path / "t", HEADER)
+    assert len(list((tmp_path / "t").iterdir())) == 2
 
 
 def test_the_reader_names_what_is_wrong(tmp_path):

@@ -208,6 +208,35 @@ def test_what_cannot_be_run_is_a_failure(tmp_path):
     assert "no form that is known" in results["riddle"].reason
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"a": 3}', "its 'a' is no JSON object"),
+        ('{"t2a": {"tensors": {}}, "a": null}', "its 'a' is no JSON object"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "it holds no JSON object"),
+        ("{", "Expecting"),
+        ("\xff", "can't decode"),
+    ],
+)
+def test_a_damaged_manifest_is_refused_in_one_sentence(tmp_path, capsys, content, problem):
+    (tmp_path / "manifest.json").write_bytes(content.encode("latin-1"))
+    assert main(["verify", "nava", "--golden", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"vivace: Manifest {str(tmp_path / 'manifest.json')!r} is damaged (")
+    assert problem in told
+    assert told.endswith("); restore the complete file, or leave it out.\n")
+
+
+def test_flags_that_cannot_be_read_fail_their_case_alone(tmp_path):
+    folder = copied(tmp_path, "loss.safetensors", "t2a.safetensors")
+    case = load_file(folder / "t2a.safetensors")
+    save_file(case, folder / "t2a.safetensors", {"flags": "[" * 100_000})
+    results = by_name(verify_folder(folder))
+    assert results["loss"].passed
+    assert "RecursionError" in results["t2a"].reason
+
+
 def test_references_without_inputs_and_inputs_without_references_fail(fresh):
     case = load_file(fresh / "joint.safetensors")
     metadata = {"flags": json.dumps({"weights": "weights_new.safetensors"}), "config": json.dumps(OFFICIAL)}

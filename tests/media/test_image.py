@@ -49,6 +49,28 @@ def test_pictures_of_every_format(tmp_path, suffix):
     assert np.abs(picture.astype(int) - (200, 40, 90)).max() < 8
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "it is empty.; give an undamaged"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(8), "it is damaged.; give an undamaged PNG"),
+        (b"<?xml version='1.0'?>\n<!-- by nobody -->\n<svg xmlns='http://www.w3.org/2000/svg'/>", "drawing in SVG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "picture in HEIC.*; convert it to PNG or JPEG"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(99), "picture in HEIC.*; convert it to PNG or JPEG"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp41" + bytes(99), "it is a video.; name a picture of it, as PNG or JPEG"),
+        (b"%PDF-1.4\n" + bytes(99), "unknown here.; convert it to PNG or JPEG"),
+        (b"words", "unknown here.; convert it to PNG or JPEG"),
+    ],
+)
+def test_a_file_that_is_no_picture_for_us_is_told_what_it_is(tmp_path, content, complaint):
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+    with pytest.raises(VivaceError, match=complaint) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(f"Image {str(path)!r} ")
+    assert "\n" not in str(caught.value)
+
+
 def test_the_smallest_and_a_very_wide_picture_are_read_and_a_huge_one_refused(tmp_path):
     for size in ((1, 1), (20_000, 30), (1, 20_000)):
         Image.new("L", size, 90).save(tmp_path / "a.png")

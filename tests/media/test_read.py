@@ -9,6 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from vivace.errors import VivaceError
 from vivace.media import Clip, read_audio, read_clip, read_metadata, write_clip, write_wav
@@ -255,6 +256,55 @@ def test_sound_that_begins_later_is_preceded_by_silence(tmp_path):
     assert audio.shape == (2, 16000)
     loud = np.flatnonzero(np.abs(audio[0]) > 0.1)
     assert (loud[0], loud[-1]) == (8000, 11999)
+
+
+def test_silence_behind_a_sound_that_ends_early_is_told(tmp_path):
+    clip = numbered(49, Fraction(24))
+    told = []
+    write_clip(tmp_path / "whole.mp4", clip)
+    read_clip(tmp_path / "whole.mp4", tell=told.append)
+    read_clip(tmp_path / "whole.mp4", 0.5, 0.7, tell=told.append)
+    assert told == []
+    path = tmp_path / "short.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=24)
+        video.width, video.height, video.pix_fmt = 64, 32, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=16000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.full((1, 2 * 6720), 8000, np.int16), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+        container.mux([*sound.encode(frame), *sound.encode(None)])
+        for index, picture in enumerate(clip.frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 24)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    audio = read_clip(path, tell=told.append).audio
+    assert told == ["has sound for 0.42 of its 2.04 s; silence fills the rest"]
+    assert audio.shape == (2, 32667)
+    assert not audio[:, 6720:].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "duration", "complaint"),
+    [
+        ("moving.webp", 100, "is an animated WebP, which cannot be read here; convert it to MP4 first"),
+        ("two.png", 100, "states 100000 pictures a second, more than can be meant; convert it to MP4 at its real rate"),
+    ],
+)
+def test_moving_pictures_that_are_not_read_are_told_what_they_are(tmp_path, name, duration, complaint):
+    pictures = [Image.new("RGB", (32, 32), (shade, 0, 0)) for shade in (20, 200)]
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], duration=duration)
+    with pytest.raises(VivaceError, match=complaint) as caught:
+        read_clip(tmp_path / name)
+    assert str(caught.value).startswith(f"File {str(tmp_path / name)!r} ")
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_moving_pictures_of_the_web_are_read(tmp_path, suffix):
+    pictures = [Image.new("RGB", (32, 32), (shade, 0, 0)) for shade in range(0, 250, 25)]
+    pictures[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=pictures[1:], duration=100)
+    clip = read_clip(tmp_path / f"a.{suffix}")
+    assert (clip.fps, len(clip.frames)) == (10, 10)
 
 
 def test_a_sound_without_a_sample_is_told_to_be_empty(tmp_path):

@@ -1,12 +1,11 @@
 """Writing: what does not fit is refused with a sentence, and nothing is left half-written."""
 
 import os
-import resource
-import signal
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from tests.media.small_disk import small_disk
 
 from vivace.errors import VivaceError
 from vivace.media import Clip, read_clip, read_image, replacing, write_clip, write_png, write_wav
@@ -88,22 +87,10 @@ def writers():
     ]
 
 
-@pytest.fixture
-def small_disk():
-    """No file may grow past 20 kB: writing fails in the system call, as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
 @pytest.mark.parametrize(("name", "write"), writers())
-def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, name, write, request):
+def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, name, write):
     (tmp_path / name).write_bytes(b"old")
-    request.getfixturevalue("small_disk")
-    with pytest.raises(VivaceError, match="cannot be written"):
+    with small_disk(20_000), pytest.raises(VivaceError, match="cannot be written"):
         write(tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == b"old"

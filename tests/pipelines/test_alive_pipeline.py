@@ -130,7 +130,8 @@ def test_given_sides_come_back_and_cost_no_branch(alive: AlivePipeline) -> None:
     other = alive("a drum", seed=1, video=Clip(_pictures(9, 1), Fraction(24), None, RATE), preset="full")
     assert not torch.allclose(out.latents.audio, other.latents.audio, atol=1e-4)
     guides = {"text.video": 5.0, "mutual.video": 5.0, "text.audio": 1.0, "mutual.audio": 1.0}
-    plan = alive.plan("a drum", seed=1, video=Clip(pictures, Fraction(24), None, RATE), guides=guides)
+    scaled = alive.abilities.preset_named(None).with_guides(guides)
+    plan = alive.plan("a drum", seed=1, video=Clip(pictures, Fraction(24), None, RATE), preset=scaled)
     assert [branch.name for branch in plan.rule.needed()] == ["conditional"]
 
 

@@ -70,8 +70,33 @@ def test_a_command_ends_with_2_and_makes_nothing(
 def test_shipped_models_are_listed_and_whole() -> None:
     for folder in shipped_models().values():
         files = json.loads((folder / "checksums.json").read_text())["files"]
-        assert {folder / name for name in files} == set(folder.glob("*/*.safetensors"))
+        weights = {folder / name for name in files if name.endswith(".safetensors")}
+        assert weights == set(folder.glob("*/*.safetensors"))
         check_weights(folder, largest=None)
+
+
+def test_configurations_and_the_tokenizer_s_files_are_listed_too(listed: Path) -> None:
+    for name in ("vocoder/config.json", "tokenizer/added_tokens.json", "scheduler/scheduler_config.json"):
+        content = (listed / name).read_text()
+        (listed / name).write_text(content.replace("\n", "\n ", 1))  # the same values
+        with pytest.raises(VivaceError, match=rf"^File '.*{name}' is not the one that checksums\.json lists .*; copy"):
+            NavaPipeline.from_pretrained(listed)
+        (listed / name).unlink()
+        with pytest.raises(VivaceError, match=rf"^File '.*{name}' is missing, and checksums\.json lists it; copy"):
+            check_weights(listed)
+        (listed / name).write_text(content)
+    NavaPipeline.from_pretrained(listed)
+
+
+def test_a_list_of_weights_alone_is_taken_as_before(listed: Path) -> None:
+    path = listed / "checksums.json"
+    told = json.loads(path.read_text())
+    told["files"] = {name: entry for name, entry in told["files"].items() if name.endswith(".safetensors")}
+    path.write_text(json.dumps(told))
+    NavaPipeline.from_pretrained(listed)
+    _flip(listed / "vae")
+    with pytest.raises(VivaceError, match=r"^Weights .* are not those that"):
+        check_weights(listed)
 
 
 def test_the_list_changes_no_hash_of_the_folder(model_folder: Path, listed: Path) -> None:

@@ -104,6 +104,13 @@ def test_saved_models_are_whole(folders: Path, kind: str) -> None:
         (lambda f: next((f / "transformer").glob("*.safetensors")).write_bytes(b"\xff" * 99), "damaged or cut short"),
         (lambda f: (f / "vae" / "w.safetensors.index.json").write_text('{"weight_map": {"a": "x-1"}}'), "lacks x-1"),
         (lambda f: (f / "vae" / "w.safetensors.index.json").write_text('{"weight_map": {"a": [1]}}'), "lacks"),
+        (
+            lambda f: (f / "scheduler" / "scheduler_config.json").write_text("{}"),
+            "damaged .it says nothing of the s",
+        ),
+        (lambda f: (f / "tokenizer" / "tokenizer_config.json").write_text("{}"), "damaged .it says nothing of the tok"),
+        (lambda f: (f / "tokenizer" / "tokenizer_config.json").unlink(), "lacks the configuration of its tokenizer"),
+        (lambda f: _class(f, "tokenizer", "transformers", "T5Tokenizer"), "its tokenizer .spiece.model or tokenizer.j"),
     ],
 )
 def test_broken_and_foreign_folders_are_refused(copy: Path, damage, complaint: str) -> None:
@@ -111,6 +118,28 @@ def test_broken_and_foreign_folders_are_refused(copy: Path, damage, complaint: s
     with pytest.raises(VivaceError, match=complaint) as caught:
         find_model(str(copy))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nano-nava", "nano-alive"])
+def test_a_shipped_model_without_a_part_of_what_it_says_is_refused(name: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shipped_models()[name], tmp_path / name, ignore=shutil.ignore_patterns("training")))
+    find_model(str(folder))
+    for damaged, complaint in (
+        ("tokenizer/added_tokens.json", "lacks the added_tokens.json of its tokenizer"),
+        ("tokenizer/tokenizer_config.json", "lacks the configuration of its tokenizer"),
+        ("vocoder/config.json", "is damaged .it says nothing of the vocoder"),  # whose values are the class's own
+    ):
+        content = (folder / damaged).read_bytes()
+        (folder / damaged).write_text("{}") if "vocoder" in damaged else (folder / damaged).unlink()
+        with pytest.raises(VivaceError, match=f"{complaint}.*; copy"):
+            find_model(str(folder))
+        (folder / damaged).write_bytes(content)
+    find_model(str(folder))
+
+
+def test_a_folder_of_somebody_else_may_lack_what_its_tokenizer_s_configuration_repeats(copy: Path) -> None:
+    (copy / "tokenizer" / "added_tokens.json").unlink()
+    find_model(str(copy))
 
 
 def _cut(path: Path) -> None:

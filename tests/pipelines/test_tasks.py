@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.tiny import tiny_pipeline
+from tests.tiny import tiny_alive_pipeline, tiny_pipeline
 
 from vivace.conditioning.given import encode_pictures
 from vivace.errors import VivaceError
@@ -76,13 +76,13 @@ def test_given_pictures_come_back_and_sound_is_made_for_them(pipeline: NavaPipel
 
 @pytest.mark.parametrize("name", ["audio", "video"])
 def test_a_given_side_costs_no_branch_and_no_decoding(pipeline: NavaPipeline, name: str, monkeypatch: Any) -> None:
-    plan = pipeline.plan(
-        "a drum", seed=1, preset="aligned", guides={"align." + name: 3, "text." + name: 5}, **{name: _clip(5)}
-    )
+    scaled = pipeline.abilities.preset_named("aligned").with_guides({"align." + name: 3, "text." + name: 5})
+    plan = pipeline.plan("a drum", seed=1, preset=scaled, **{name: _clip(5)})
     assert (plan.rule.weights.video is None) == (name == "video")
     assert (plan.rule.weights.audio is None) == (name == "audio")
     assert plan.rule.needed()
-    unused = pipeline.plan("a drum", guides={"align." + name: 3, "text": 1}, **{name: _clip(5)})
+    scaled = pipeline.abilities.preset_named("plain").with_guides({"align." + name: 3, "text": 1})
+    unused = pipeline.plan("a drum", preset=scaled, **{name: _clip(5)})
     assert len(unused.rule.needed()) == 1
     import vivace.pipelines.clip_pipeline as room
 
@@ -255,12 +255,53 @@ def test_a_guide_without_anything_to_act_on_is_refused(pipeline: NavaPipeline) -
     pipeline.plan("a", guides={"align": 2})
 
 
+@pytest.mark.parametrize(
+    ("settings", "side", "why"),
+    [
+        ({"modalities": "video"}, "audio", "the clip has no sound"),
+        ({"modalities": "audio"}, "video", "the clip has no pictures"),
+        ({"audio": BLIND}, "audio", "its sound is given"),
+        ({"video": SILENT}, "video", "its pictures are given"),
+    ],
+)
+def test_a_guide_of_a_side_that_is_not_made_is_refused(settings: dict[str, Any], side: str, why: str) -> None:
+    other = {"video": "audio", "audio": "video"}[side]
+    for pipeline, guides in ((tiny_pipeline(), ("text",)), (tiny_alive_pipeline(), ("text", "rescale", "limit"))):
+        for guide in guides:
+            with pytest.raises(VivaceError, match=f"'{guide}.{side}' has nothing to act on, because {why}; leave it"):
+                pipeline.plan("a", guides={f"{guide}.{side}": 0.5}, **settings)
+            pipeline.plan("a", guides={guide: 0.5, f"{guide}.{other}": 0.6}, **settings)
+
+
 def test_transparency_of_a_picture_object_is_told(pipeline: NavaPipeline) -> None:
     picture = Image.fromarray(_pictures(1)[0])
     assert pipeline.plan("a", image=picture.convert("RGBA")).arranged.notes == []
     picture.putalpha(90)
     told = "The given picture is transparent in places, which are shown over white."
     assert pipeline.plan("a", image=picture).arranged.notes == [told]
+
+
+def test_a_continued_clip_s_sound_is_as_long_as_its_pictures(pipeline: NavaPipeline) -> None:
+    """Else what is made would be heard before its place."""
+    clip = _clip(13)
+    assert clip.audio is not None
+    for sound, note in (
+        (clip.audio[:, :2000], "lasts 0.12 s and its pictures 0.54 s; silence fills the rest."),
+        (
+            np.concatenate([clip.audio, clip.audio], axis=1),
+            "lasts 1.08 s and its pictures 0.54 s; what is more is left",
+        ),
+        (clip.audio[:, :-300], None),
+    ):
+        given = Clip(clip.frames, clip.fps, sound, RATE)
+        arranged = pipeline.plan("a", extend=given, seconds=0.2).arranged
+        assert [note in told for told in arranged.notes] == ([True] if note else [])
+        before, tail = arranged.before[0].sound, arranged.known[0].sound
+        assert before is not None
+        assert tail is not None
+        length = before.shape[1] + tail.shape[1]
+        assert length == (clip.audio.shape[1] if note else sound.shape[1])
+        np.testing.assert_array_equal(np.concatenate([before, tail], axis=1)[:, :2000], sound[:, :2000])
 
 
 def test_what_a_continued_clip_s_timeline_has_of_the_given_one(pipeline: NavaPipeline) -> None:

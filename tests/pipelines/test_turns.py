@@ -10,10 +10,13 @@ import torch
 from pydantic import ValidationError
 from tests.tiny import tiny_alive_pipeline, tiny_pipeline
 
+from vivace.errors import VivaceError
 from vivace.media import Clip
 from vivace.pair import AV
 from vivace.pipelines.clip_pipeline import ClipPipeline
+from vivace.pipelines.nava import NavaPipeline
 from vivace.sampling.guidance import CONDITIONAL, UNCONDITIONAL, GuidanceRule
+from vivace.sampling.presets import Scale
 
 STEPS = 3
 TEXT = "a drum is struck <S>one<E>"
@@ -99,6 +102,38 @@ def test_a_rule_of_ones_own_guides_each_side_in_its_turn(model: ClipPipeline) ->
     assert torch.equal(
         _made(model, "sound-first", rule=rule).audio, _made(model, "together", rule=rule, modalities="audio").audio
     )
+
+
+def test_a_guide_of_the_side_that_is_made_before_the_other_is_refused_unless_it_is_the_preset_s(
+    model: ClipPipeline,
+) -> None:
+    guide, off = ("align", 0) if isinstance(model, NavaPipeline) else ("mutual", 1)
+    scales = {guide: Scale(video=2.0, audio=3.0)}
+    refused = {"sound-first": "audio", "pictures-first": "video", "sound-again": None, "together": None}
+    named = model.abilities.preset
+    for order, first in refused.items():
+        preset = _preset(model, order=order, **scales)
+        for side in ("video", "audio"):
+            name = f"{guide}.{side}"
+            if side == first:
+                with pytest.raises(VivaceError, match=rf"'{name}' has nothing .*{order}.*, or take preset '{named}'"):
+                    model.plan(TEXT, preset=preset, guides={name: 9})
+            else:
+                model.plan(TEXT, preset=preset, guides={name: 9})
+            model.plan(TEXT, preset=preset, guides={name: off, "text.audio": 3, "text.video": 4})
+        model.plan(TEXT, preset=preset, guides={guide: 9})
+        model.plan(TEXT, preset=preset)
+    with pytest.raises(VivaceError, match="unknown"):
+        model.plan(TEXT, preset=_preset(model, order="sound-first"), guides={"words.audio": 2})
+
+
+def test_a_guide_that_is_taken_changes_what_is_made(model: ClipPipeline) -> None:
+    """And so does no guide that is refused: the sound of sound first has no other side."""
+    guide = "align" if isinstance(model, NavaPipeline) else "mutual"
+    for order in ("sound-first", "sound-again"):
+        usual, other = _made(model, order), _made(model, order, guides={guide: 9})
+        assert torch.equal(usual.audio, other.audio) == (order == "sound-first")
+        assert not torch.equal(usual.frames, other.frames)
 
 
 def test_a_sound_that_is_first_is_not_ahead_besides(model: ClipPipeline) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.media.small_disk import small_disk
 from torch import nn
 
 from vivace.errors import VivaceError
@@ -104,3 +105,18 @@ def test_a_checkpoint_of_other_modules_is_refused(tmp_path: Path) -> None:
     saved = save_checkpoint(tmp_path, 7, {"layer": layer}, shadow, optimizers)
     with pytest.raises(VivaceError, match=r"does not fit what is trained .*undo the recipe's changes"):
         restore_checkpoint(saved, {"layer": nn.Linear(6, 5)}, shadow, optimizers)
+
+
+def test_a_disk_that_fills_up_leaves_the_checkpoints_that_were_there(tmp_path: Path) -> None:
+    layer, shadow, optimizers = parts()
+    saved = save_checkpoint(tmp_path, 7, {"layer": layer}, shadow, optimizers)
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    for step in (7, 8):
+        with small_disk(100), pytest.raises(VivaceError) as caught:
+            save_checkpoint(tmp_path, step, {"layer": layer}, shadow, optimizers)
+        assert str(caught.value) == (
+            f"Output {str(tmp_path / f'step-{step:08d}')!r} cannot be written: a file would be larger than this system "
+            "allows; raise that limit or choose another disk."
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["step-00000007"]
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before

@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from tests.media.small_disk import small_disk
 from tests.tiny import CAPABILITIES
 from tests.training.small import joint_data
 
@@ -47,7 +48,8 @@ def test_the_folder_holds_the_averaged_weights_and_makes_clips(run, codecs, tmp_
     index = json.loads((output / "model_index.json").read_text())
     assert index["transformer"] == ["vivace", "NavaTransformer"]
     listed = json.loads((output / "checksums.json").read_text())["files"]
-    assert {output / name for name in listed} == set(output.rglob("*.safetensors"))
+    assert {output / name for name in listed} == {path for path in output.glob("*/*") if path.is_file()}
+    assert {output / name for name in listed} > set(output.rglob("*.safetensors"))
     assert oct((output / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_mode)[-3:] == "644"
 
 
@@ -66,12 +68,27 @@ def test_the_transformer_knows_its_codecs_and_the_record_stands_beside_it(run, c
     vae = pipeline.vae
     with torch.no_grad():
         next(vae.parameters()).add_(0.1)
-    vae.save_pretrained(other / "vae")
+    vae.save_pretrained(tmp_path / "changed")
+    shutil.copy(tmp_path / "changed" / "diffusion_pytorch_model.safetensors", other / "vae")
     with pytest.raises(VivaceError, match=r"not those that checksums\.json lists"):
         NavaPipeline.from_pretrained(other)
     (other / "checksums.json").unlink()
     with pytest.raises(VivaceError, match="another vae"):
         NavaPipeline.from_pretrained(other)
+
+
+def test_an_export_that_fails_leaves_the_model_that_was_there(run, codecs, tmp_path):
+    output = tmp_path / "models" / "tiny"
+    recipe = export_recipe(run, codecs, output)
+    run_export(recipe, tmp_path)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    # As a kill between the two would leave it: the model is put aside, and none is in its place yet.
+    output.rename(output.with_name(".before-tiny"))
+    with small_disk(10_000), pytest.raises(VivaceError) as caught:
+        run_export(recipe, tmp_path)
+    assert str(caught.value).startswith(f"Output {str(output)!r} cannot be written: ")
+    assert [path.name for path in output.parent.iterdir()] == ["tiny"]
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
 
 
 def test_other_codecs_and_missing_runs_are_refused(run, codecs, latents, tmp_path):

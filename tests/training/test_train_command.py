@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,33 @@ def test_a_damaged_record_is_refused_in_one_sentence(command, text, accepted):
     assert told.startswith("Recipe 'run/recipe.json' is damaged")
     assert told.endswith("restore it from a copy, or remove it to go on without what it said.")
     assert "\n" not in told
+
+
+def test_what_a_kill_left_half_written_does_not_stand_in_the_way(command):
+    for folder in ("clips", "run"):
+        Path(folder).mkdir()
+        Path(folder, ".vivace-1-a.part").touch()
+    result = command("--run", "run")
+    assert result.exit_code == 0, result.output
+    assert not list(Path().rglob("*.part"))
+
+
+FULL = """
+import resource, sys
+from vivace.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_480, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing_half_written(tmp_path):
+    words = [sys.executable, "-c", FULL, str(SMOKE), "--run", "run"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "vivace: Output 'clips/shard-00000.safetensors' cannot be written: a file would be larger than this system "
+        "allows; raise that limit or choose another disk."
+    )
+    assert "Traceback" not in done.stderr
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["clips/header.json", "run/recipe.json"]

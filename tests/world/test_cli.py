@@ -140,6 +140,9 @@ def test_play_overwrites_no_other_picture(tmp_path: Path) -> None:
         (["--kind", "piano"], "'piano' is unknown"),
         (["--size", "7x7"], "height 7 is not usable"),
         (["--fps", "0.001"], "fps 0.001 shows a picture for 1000 s"),
+        (["--seconds", "0.1"], "seconds 0.1 is out of range; give a scene from 0.8 to 60 s"),
+        (["--seconds", "61"], "seconds 61.0 is out of range; give a scene from 0.8 to 60 s"),
+        (["--seconds", "0.85", "--kind", "shots"], "seconds 0.85 is too short for a cut"),
     ],
 )
 def test_an_error_of_render_stands_alone(
@@ -151,3 +154,48 @@ def test_an_error_of_render_stands_alone(
     assert complaint in told.err
     assert told.err.count("\n") == 1
     assert "Fraction" not in told.err
+
+
+def test_the_longest_clip_is_rendered_and_played(tmp_path: Path) -> None:
+    longest = ["--kind", "bell", "--seconds", "60", "--size", "32x32", "--fps", "1"]
+    run("render", "--count", "1", "--output", str(tmp_path), *longest)
+    clip = next(tmp_path.glob("*.mp4"))
+    record = json.loads(clip.with_suffix(".json").read_text())
+    assert 60 < record["scene"]["seconds"] < 60.1
+    assert run("play", str(clip))["events"] == [event["time"] for event in record["truth"]["events"]]
+
+
+@pytest.mark.parametrize(
+    "words", [["--kind", "bell"], ["--split", "train"], ["--seconds", "2"], ["--size=128x128"], ["--fps", "24"]]
+)
+def test_what_is_drawn_of_a_seed_is_not_asked_of_a_clip(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = str(tmp_path / "clip.mp4")  # refused before it is read, whether or not it is the default's value
+    assert main(["world", "play", clip, *words]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"vivace: {words[0].partition('=')[0]} says what is drawn of a seed, and {clip!r} is shown")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("foreign", [".mp4", ".json"])
+@pytest.mark.parametrize("content", [b"\xff not ours", b"[]", b'{"scene": {}}', b"[" * 100_000])
+def test_render_replaces_no_file_that_it_did_not_write(tmp_path: Path, foreign: str, content: bytes) -> None:
+    command = ["render", "--count", "1", "--kind", "drum", "--output", str(tmp_path), *SMALL]
+    theirs = (tmp_path / "train-drum-000000.mp4").with_suffix(foreign)
+    theirs.write_bytes(content)
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 0
+    assert told.stderr == f"Note: {theirs} holds something else, so this is train-drum-000000-2.mp4.\n"
+    assert theirs.read_bytes() == content
+    ours = sorted(path.name for path in tmp_path.iterdir() if path != theirs)
+    assert ours == ["train-drum-000000-2.json", "train-drum-000000-2.mp4"]
+    assert run(*command)["kept"] == 1
+
+
+def test_render_replaces_its_own_clip_of_another_size(tmp_path: Path) -> None:
+    command = ["render", "--count", "1", "--kind", "drum", "--output", str(tmp_path)]
+    for size in ("64x64", "32x32"):
+        assert run(*command, *SMALL[:2], *SMALL[4:], "--size", size)["rendered"] == 1
+    assert len(list(tmp_path.iterdir())) == 2
+    assert read_clip(tmp_path / "train-drum-000000.mp4").frames.shape[1:3] == (32, 32)  # type: ignore[union-attr]

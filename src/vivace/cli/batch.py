@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -14,11 +15,12 @@ from typing import Annotated, Any
 import typer
 
 from vivace.cli.generate import Download, Json, Memory
+from vivace.cli.leftovers import sweep
 from vivace.cli.making import Models, make_clip
 from vivace.cli.options import Request, slug
 from vivace.cli.outputs import Outputs
 from vivace.cli.rewriting import Rewrite, RewriteKey, RewriteModel, parse_rewrite
-from vivace.errors import VivaceError
+from vivace.errors import VivaceError, count_of
 
 MAX_JOBS_BYTES = 256 * 2**20
 
@@ -55,6 +57,8 @@ def batch(
     todo, failures = read_jobs(jobs, {name: value for name, value in chosen.items() if value is not None})
     models, made, kept, start = Models(allow_download, memory, many=True), 0, 0, time.perf_counter()
     notes: list[tuple[int, str]] = []
+    if swept := sweep(output):
+        print(f"Note: removed {count_of(swept, 'part')} of clips that a killed run left in {output}.", file=sys.stderr)
     for job in todo:
         path = output / job.name
         try:
@@ -63,6 +67,11 @@ def batch(
                 continue
             clip = make_clip(models, job.request, path, contact_sheet=job.contact_sheet)
         except VivaceError as error:
+            if _is_full_disk(error):  # on which every other clip would be made in vain
+                raise VivaceError(
+                    f"Line {job.line}: {str(error).removesuffix('.')}; {made + kept} of {len(todo)} clips are done, "
+                    "and the same command goes on with the others."
+                ) from error
             failures.append((job.line, str(error)))
             print(f"Line {job.line}: {error}", file=sys.stderr)
             continue
@@ -82,6 +91,15 @@ def batch(
         print(f"{made} made, {kept} already there, {len(failures)} failed; clips are in {output}.")
     if failures:
         raise typer.Exit(2)
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error was raised because of a full disk, or of a quota that is used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _made_before(models: Models, job: Job, path: Path) -> bool:
@@ -146,10 +164,12 @@ def parse_job(number: int, line: str, rewrite: Mapping[str, str] = MappingProxyT
     """A job from its line of JSON; `rewrite` as for `read_jobs`.
 
     Raises:
-        VivaceError: not an object, an unknown entry or a bad value.
+        VivaceError: not an object, an unknown entry, one that is given twice, or a bad value.
     """
     try:
-        entries: Any = json.loads(line)
+        entries: Any = json.loads(line, object_pairs_hook=_each_once)
+    except VivaceError:
+        raise
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, dict) or "prompt" not in entries:
@@ -167,6 +187,16 @@ def parse_job(number: int, line: str, rewrite: Mapping[str, str] = MappingProxyT
     elif not isinstance(name, str) or Path(name).name != name or Path(name).suffix.lower() != request.suffix:
         raise VivaceError(f"output {name!r} is no file name ending in {request.suffix}; give one without folders.")
     return Job(number, request, name, sheet)
+
+
+def _each_once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of its entries. Raises VivaceError for a name that is there twice, of which json takes the last."""
+    found: dict[str, Any] = {}
+    for name, value in entries:
+        if name in found:
+            raise VivaceError(f"Entry {name!r} is given twice; leave all but one out.")
+        found[name] = value
+    return found
 
 
 def _duration(seconds: float) -> str:

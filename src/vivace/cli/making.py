@@ -255,6 +255,8 @@ def make_clip(
         shown=float(plan.arranged.shown),
         later=float(plan.arranged.later),
     )
+    if request.only == "audio" and request.size is not None:
+        notes.append(f"Sound alone has no pictures, so size {plan.width}x{plan.height} has no effect.")
     return Made(outputs.clip, record, outputs.sheet, [*notes, *name_notes])
 
 

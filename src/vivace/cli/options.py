@@ -285,10 +285,10 @@ def parse_size(text: Any) -> tuple[int, int]:
 
 
 def parse_guides(entries: Sequence[Any]) -> tuple[tuple[str, float], ...]:
-    """["text=3", "align.audio=1"] -> sorted pairs; the last of two equal names counts.
+    """["text=3", "align.audio=1"] -> sorted pairs.
 
     Raises:
-        VivaceError: not NAME=VALUE, or a value that is no finite number.
+        VivaceError: not NAME=VALUE, a value that is no finite number, or a name that is given twice.
     """
     if isinstance(entries, str) or not isinstance(entries, Sequence):
         raise VivaceError(f"guide {entries!r} is not a list; give entries such as text=3.")
@@ -301,6 +301,8 @@ def parse_guides(entries: Sequence[Any]) -> tuple[tuple[str, float], ...]:
             number = math.nan
         if not (equals and name.strip() and math.isfinite(number)):
             raise VivaceError(f"guide {entry!r} is not NAME=VALUE; give a scale such as text=3 or align.audio=1.")
+        if name.strip() in guides:
+            raise VivaceError(f"Guide {name.strip()!r} takes one value and was given twice; leave all but one out.")
         guides[name.strip()] = number
     return tuple(sorted(guides.items()))
 

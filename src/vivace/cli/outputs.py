@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import signal
 import threading
@@ -19,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vivace.cli.leftovers import new_part
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Outputs:
             VivaceError: the path may not be written, or the disk is full.
         """
         parent = self.clip.parent
-        staging = parent / f".vivace-{os.getpid()}-{secrets.token_hex(4)}.part"
+        staging = parent / new_part()
         staged = replace(self, clip=staging / self.clip.name)
         try:
             try:

@@ -228,7 +228,7 @@ def import_votes(
         raise VivaceError(f"Votes {str(file)!r} do not exist; check the path.")
     try:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VivaceError(f"Votes {str(file)!r} cannot be read ({error}); give a file that was exported.") from error
     new, there = opened.take(rows)
     told = {"command": "study import", "new": new, "there": there}

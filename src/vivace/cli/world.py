@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -48,23 +49,29 @@ def render(
     from rich.console import Console
     from rich.progress import track
 
+    from vivace.cli.outputs import free_name
     from vivace.media import Clip, replacing, write_clip
     from vivace.world import render_audio, render_video
+    from vivace.world.sample import check_seconds
 
     if not 1 <= count <= LONGEST_COUNT:
         raise VivaceError(f"--count {count} is out of range; give a number from 1 to {LONGEST_COUNT}.")
     width, height = _size(size)
+    check_seconds(seconds, kind)
     timeline = _timeline(seconds, fps)
     made = 0
+    notes: list[str] = []
     # Only where a person watches, and gone where an error or the last line takes its place.
     hidden = as_json or not sys.stderr.isatty()
     for number in track(range(count), "Rendering", console=Console(stderr=True), disable=hidden, transient=True):
         scene = _scene(seed + number, split, kind, seconds)
         record = _record(scene, timeline, height, width)
-        clip_path = output / f"{split}-{scene.kind}-{scene.seed:06d}.mp4"
-        record_path = clip_path.with_suffix(".json")
         text = json.dumps(record, indent=1)
-        if clip_path.is_file() and record_path.is_file() and record_path.read_text(encoding="utf-8") == text:
+        wanted = output / f"{split}-{scene.kind}-{scene.seed:06d}.mp4"
+        ours = functools.partial(_rendered, scene=scene)
+        clip_path, told = (wanted, []) if _is_kept(wanted, text) else free_name(wanted, _with_record, ours)
+        notes += told
+        if _is_kept(clip_path, text):
             continue
         clip = Clip(
             render_video(scene, timeline, height, width),
@@ -74,9 +81,11 @@ def render(
         )
         write_clip(clip_path, clip, {"caption": record["caption"], "scene": scene.to_json()})
         # The record comes last: a clip with a record is complete.
-        with replacing(record_path) as temporary:
+        with replacing(clip_path.with_suffix(".json")) as temporary:
             temporary.write_text(text, encoding="utf-8")
         made += 1
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
     if as_json:
         typer.echo(json.dumps({"output": str(output), "clips": count, "rendered": made, "kept": count - made}))
     else:
@@ -85,6 +94,7 @@ def render(
 
 @app.command(epilog="Example: vivace world play 7 --kind bell --output bell.png")
 def play(
+    ctx: typer.Context,
     what: Annotated[str, typer.Argument(metavar="SEED|CLIP.mp4", help="A seed, or a clip of `vivace world render`.")],
     output: Annotated[Path | None, typer.Option(help="The PNG; named from the seed or clip when not given.")] = None,
     kind: Kind = None,
@@ -98,11 +108,13 @@ def play(
     from vivace.cli.outputs import check_ending, free_name, mark_of, sheet_mark, write_sheet
     from vivace.media import contact_sheet, read_clip
     from vivace.world import render_audio, render_video, truth
+    from vivace.world.sample import LONGEST_SCENE, check_seconds
 
     frames: Any
     audio: Any
     if re.fullmatch(r"\d{1,18}", what):
         width, height = _size(size)
+        check_seconds(seconds, kind)
         timeline = _timeline(seconds, fps)
         scene = _scene(int(what), split, kind, seconds)
         record = _record(scene, timeline, height, width)
@@ -111,12 +123,15 @@ def play(
         rate, sample_rate = timeline.fps, timeline.sample_rate
         target = output or Path(f"world-{split}-{scene.seed:06d}.png")
     else:
+        _refuse_options_of_a_seed(ctx, what)
         clip = read_clip(what)
         if clip.frames is None:
             raise VivaceError(f"Clip {what!r} has no pictures; give a clip that `vivace world render` wrote.")
         scene, title = _scene_of(Path(what))
         height, width = clip.frames.shape[1:3]
-        events = _moments(truth(scene, _timeline(float(clip.seconds), float(clip.fps)), height, width))
+        # A clip of the longest length lasts up to a latent frame longer.
+        timeline = _timeline(min(float(clip.seconds), LONGEST_SCENE), float(clip.fps))
+        events = _moments(truth(scene, timeline, height, width))
         frames, audio, rate, sample_rate = clip.frames, clip.audio, clip.fps, clip.sample_rate
         target = output or Path(what).with_suffix(".png")
     check_ending(target, ".png", "a contact sheet")
@@ -133,6 +148,44 @@ def play(
 
 
 app.command(epilog="Example: vivace world portrait anna.png --seed 8")(portrait)
+
+
+def _refuse_options_of_a_seed(ctx: typer.Context, clip: str) -> None:
+    """Raises VivaceError for an option that says what to draw of a seed, where a clip is named."""
+    for name in ("kind", "split", "seconds", "size", "fps"):
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise VivaceError(
+                f"--{name} says what is drawn of a seed, and {clip!r} is shown as it was rendered; leave it out, or "
+                "give a seed."
+            )
+
+
+def _with_record(clip: Path) -> list[Path]:
+    return [clip.with_suffix(".json"), clip]
+
+
+def _is_kept(clip: Path, record: str) -> bool:
+    """Whether a clip is there, with this very record beside it."""
+    beside = clip.with_suffix(".json")
+    return clip.is_file() and beside.is_file() and beside.read_bytes() == record.encode()
+
+
+def _rendered(path: Path, scene: Scene) -> bool:
+    """Whether a file is a clip of a scene of this name, or its record, as `render` writes them."""
+    from vivace.media import read_metadata
+    from vivace.plain_json import parsed_object, read_object
+
+    try:
+        if path.suffix == ".json":
+            record = read_object(path, "")
+            stored = record.get("scene") if {"caption", "truth"} <= record.keys() else None
+        else:
+            stored = parsed_object(read_metadata(path).get("scene", ""), "", "")
+    except VivaceError:
+        return False
+    names = ("seed", "split", "kind")
+    return isinstance(stored, dict) and all(stored.get(name) == getattr(scene, name) for name in names)
 
 
 def _moments(known: Truth) -> list[tuple[float, str]]:

@@ -12,6 +12,7 @@ would forbid. Every speaker has a line.
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,19 +70,29 @@ def read_dialogue(path: str | Path) -> Dialogue:
     """A dialogue from its file; voices are paths relative to it, or names of saved ones.
 
     Raises:
-        VivaceError: not to be read, no YAML, or not of the form above.
+        VivaceError: not to be read, no text in UTF-8, no YAML, or not of the form above.
     """
     path = Path(path)
+    what = f"Dialogue {str(path)!r}"
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise VivaceError(f"Dialogue {str(path)!r} is larger than {MAX_BYTES >> 10} KiB; shorten it.")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        if isinstance(error, VivaceError):
-            raise
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise VivaceError(f"Dialogue {str(path)!r} cannot be read ({reason}); check the path.") from None
-    return parse_dialogue(text, path.parent, f"Dialogue {str(path)!r}")
+            raise VivaceError(f"{what} is larger than {MAX_BYTES >> 10} KiB; shorten it.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise VivaceError(f"{what} cannot be read ({error.strerror}); check the path.") from None
+    return parse_dialogue(_decoded(data, what), path.parent, what)
+
+
+def _decoded(data: bytes, what: str) -> str:
+    """Text in UTF-8, with or without its mark at the beginning."""
+    # In UTF-16 every second byte of a Latin letter is 0, which no text has.
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in data[:4]:
+        raise VivaceError(f"{what} is a text in UTF-16 or UTF-32, or none; save it as UTF-8.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise VivaceError(f"{what} is no text in UTF-8 (line {line}); save it as UTF-8.") from None
 
 
 def parse_dialogue(text: str, folder: Path, what: str = "The dialogue") -> Dialogue:
@@ -120,6 +131,12 @@ def parse_dialogue(text: str, folder: Path, what: str = "The dialogue") -> Dialo
             raise VivaceError(f"{what} has a line of {name!r}, who is none of its speakers; add them or correct it.")
         if not words or SPEECH_START in words or SPEECH_END in words:
             raise VivaceError(f"{what} has the line {words!r} of {name!r}; write the words alone.")
+    for name, speaker in speakers.items():
+        if SPEECH_START in speaker.look or SPEECH_END in speaker.look:
+            raise VivaceError(
+                f"{what} calls {name!r} {speaker.look!r}, and what is spoken stands in the lines alone; "
+                f"leave {SPEECH_START} and {SPEECH_END} out."
+            )
     silent = [name for name in speakers if name not in dict(lines)]
     if silent:
         raise VivaceError(f"{what} has no line of its speaker {silent[0]!r}; add one, or leave them out.")

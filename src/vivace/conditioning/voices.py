@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vivace.conditioning.pauses import find_speech
 from vivace.conditioning.saved_voices import kept_vector, read_voice_file, vectors_folder
 from vivace.conditioning.voice_names import SUFFIX
 from vivace.errors import VivaceError, count_of
@@ -27,13 +28,10 @@ MOST_FILE_SECONDS = 600.0
 # As long as this a file is a programme, not a sample of one voice.
 LONGEST_FILE_SECONDS = 3540.0
 SILENCE_DBFS = -60.0
-PAUSE_DB = 35.0  # what lies this far below the loud parts is a pause
 # Of the speech. A clean sine stays below it, ordinary speech a hundred times.
 CLIPPED_SHARE = 0.04
 # Of the louder channel's power. Unlike sounds in two channels leave a quarter of it, or more.
 CANCELLED = 0.1
-_BLOCK = 320  # 20 ms
-_REACH = 4  # blocks around speech that are kept, where consonants are quiet
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +98,7 @@ def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice", pa
         part: what of a longer recording they are, as a message says it.
 
     Raises:
-        VivaceError: a wrong shape, silence, clipped or too short speech.
+        VivaceError: a wrong shape, silence, clipped or too short speech, or speech in a noise nearly as loud.
     """
     sound = np.asarray(samples, dtype=np.float32)
     if sound.ndim != 1 or not np.isfinite(sound).all():
@@ -116,7 +114,13 @@ def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice", pa
     if float(np.abs(sound).max()) < 10 ** (SILENCE_DBFS / 20):
         remedy = "cut out the part" if part else "give a recording"
         raise VivaceError(f"{name} is silent{where}; {remedy} in which somebody speaks.")
-    speech = without_pauses(sound, sample_rate)
+    found = find_speech(sound, sample_rate)
+    speech, contrast = found.samples, found.contrast
+    if contrast is not None and found.drowned:
+        raise VivaceError(
+            f"{name} has a steady noise only {contrast:.0f} dB below its loudest parts, so that speech and noise "
+            "cannot be told apart; give a recording with less noise."
+        )
     if len(speech) < LEAST_SPEECH_SECONDS * sample_rate:
         raise VivaceError(
             f"{name} has {len(speech) / sample_rate:.2f} s of speech{where}; give at least {LEAST_SPEECH_SECONDS:g} s, "
@@ -126,6 +130,10 @@ def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice", pa
     if stuck > CLIPPED_SHARE:
         raise VivaceError(f"{name} is clipped ({stuck:.0%} of it is at its peak); record it again at a lower level.")
     notes = []
+    if contrast is not None:
+        notes.append(
+            f"{name} has a steady noise {contrast:.0f} dB below its loud parts; where it is alone it is cut out."
+        )
     most = int(MOST_SPEECH_SECONDS * sample_rate)
     if len(speech) > most:
         notes.append(f"{name} has {len(speech) / sample_rate:.0f} s of speech; the first 30 s are used.")
@@ -141,15 +149,8 @@ def _samples_in_flat_tops(sound: np.ndarray) -> int:
 
 
 def without_pauses(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The stretches within 35 dB of the loud parts, and 80 ms around them, put together. [N] -> [M]"""
-    block = max(1, _BLOCK * sample_rate // SAMPLE_RATE)
-    count = -(-len(sound) // block)
-    padded = np.pad(sound, (0, count * block - len(sound)))
-    power = padded.reshape(count, block).astype(np.float64) ** 2
-    level = power.mean(axis=1)
-    loud = level > np.quantile(level, 0.95) * 10 ** (-PAUSE_DB / 10)
-    kept = np.convolve(loud, np.ones(2 * _REACH + 1), "same") > 0 if count > 2 * _REACH else loud
-    return padded[np.repeat(kept, block)][: len(sound)] if kept.any() else sound[:0]
+    """The stretches in which somebody speaks, put together, as `find_speech` finds them. [N] -> [M]"""
+    return find_speech(sound, sample_rate).samples
 
 
 def voices_for_spans(spans: int, voices: Sequence[Voice], what: str = "The prompt") -> list[Voice]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -172,13 +173,29 @@ class GrowingFolder:
             f"the command{kept}."
         )
 
+    @contextmanager
+    def _refusals_told(self) -> Iterator[None]:
+        """Around the small files, which fail as the weights do: the finished shards stay."""
+        try:
+            yield
+        except OSError as error:
+            raise VivaceError(self._given_up(error.strerror or str(error))) from None
+
     def _record(self) -> None:
         files = {path: asdict(written) for path, written in self.files.items()}
         record = {"format": FORMAT, "licences": self.licences, "request": self.request, "files": files}
-        self.put_json(RECORD, record)
+        self._put_json(RECORD, record)
 
     def put_json(self, path: str, content: Mapping[str, Any]) -> None:
-        """Write a small file at once."""
+        """Write a small file at once.
+
+        Raises:
+            VivaceError: the disk is full or fails.
+        """
+        with self._refusals_told():
+            self._put_json(path, content)
+
+    def _put_json(self, path: str, content: Mapping[str, Any]) -> None:
         target = self.place / path
         target.parent.mkdir(exist_ok=True)
         temporary = target.with_name(f"{target.name}.part")
@@ -186,7 +203,11 @@ class GrowingFolder:
         temporary.replace(target)
 
     def put_part(self, part: Part, shards: Sequence[Shard]) -> None:
-        """Everything of a part but its weights: configuration, index of the shards, copied files."""
+        """Everything of a part but its weights: configuration, index of the shards, copied files.
+
+        Raises:
+            VivaceError: the disk is full or fails.
+        """
         if part.config:
             self.put_json(f"{part.name}/config.json", part.config)
         if len(shards) > 1:
@@ -194,15 +215,23 @@ class GrowingFolder:
             where = {name: Path(shard.path).name for shard in shards for name in shard.names}
             index = {"metadata": {"total_size": total}, "weight_map": where}
             self.put_json(f"{part.name}/{part.stem}.safetensors.index.json", index)
-        for file in part.copied:
-            (self.place / part.name).mkdir(exist_ok=True)
-            shutil.copyfile(file, self.place / part.name / file.name)
+        with self._refusals_told():
+            for file in part.copied:
+                (self.place / part.name).mkdir(exist_ok=True)
+                temporary = self.place / part.name / f"{file.name}.part"
+                shutil.copyfile(file, temporary)
+                temporary.replace(temporary.with_name(file.name))
 
     def finish(self) -> None:
-        """Give the folder its name."""
-        self._record()
-        for leftover in self.place.rglob("*.part"):
-            leftover.unlink()
-        if self.output.is_dir():
-            self.output.rmdir()  # empty, or it would have been refused
-        self.place.rename(self.output)
+        """Give the folder its name.
+
+        Raises:
+            VivaceError: the disk is full or fails.
+        """
+        with self._refusals_told():
+            self._record()
+            for leftover in self.place.rglob("*.part"):
+                leftover.unlink()
+            if self.output.is_dir():
+                self.output.rmdir()  # empty, or it would have been refused
+            self.place.rename(self.output)

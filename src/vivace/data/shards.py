@@ -8,8 +8,8 @@ A folder holds
     index.parquet                the rows of all shards; written when the writer is closed
 
 Every file appears under its name only when it is whole. A writer that was interrupted continues after the last
-complete shard; where a shard ends depends on the sizes of the samples alone, so that a continued folder equals one
-that was written in one go.
+complete shard, and removes what a kill left half-written; where a shard ends depends on the sizes of the samples alone,
+so that a continued folder equals one that was written in one go.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from vivace.errors import VivaceError
-from vivace.media.atomic import replacing
+from vivace.media.atomic import PARTS, replacing, sweep
 from vivace.plain_json import read_object
 
 FORMAT = "vivace-shards"
@@ -99,7 +99,8 @@ class ShardWriter:
         max_bytes: a shard is closed before it would exceed this; one sample alone may.
 
     Raises:
-        VivaceError: the folder holds something else, shards with another header, or a damaged list of samples.
+        VivaceError: the folder holds something else, shards with another header, or a damaged list of samples; it
+            cannot be written.
     """
 
     def __init__(self, folder: str | Path, header: ShardHeader, max_bytes: int = MAX_BYTES) -> None:
@@ -114,11 +115,12 @@ class ShardWriter:
                 raise VivaceError(
                     f"Folder {str(self.folder)!r} was begun with other settings; remove it or name another output."
                 )
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
+        elif self.folder.is_dir() and not all(entry.match(PARTS) for entry in self.folder.iterdir()):
             raise VivaceError(f"Folder {str(self.folder)!r} holds other files; name an empty or a new folder.")
         else:
             with replacing(self.folder / "header.json") as temporary:
                 temporary.write_text(header.to_json() + "\n")
+        sweep(self.folder)
         self._parts = _complete_parts(self.folder)
         index = self.folder / "index.parquet"
         self.finished = index.is_file()
@@ -142,7 +144,8 @@ class ShardWriter:
             row: columns of the index (numbers, strings, lists); "id" and "shard" are added here.
 
         Raises:
-            VivaceError: an id that is empty, contains "/" or was added before; a writer that is closed.
+            VivaceError: an id that is empty, contains "/" or was added before; a writer that is closed; a shard that
+                cannot be written, as on a full disk.
         """
         if self.finished:
             raise VivaceError(f"Folder {str(self.folder)!r} is complete; name a new folder to write more samples.")
@@ -163,8 +166,8 @@ class ShardWriter:
     def _flush(self) -> None:
         name = shard_name(len(self._parts))
         with replacing(self.folder / f"{name}.safetensors") as temporary:
-            save_file(self._tensors, temporary, metadata={"format": FORMAT})
-            temporary.chmod(0o644)  # safetensors makes files that only their owner may read
+            # Not safetensors' own `save_file`, whose temporary file nobody would sweep after a kill.
+            temporary.write_bytes(save(self._tensors, metadata={"format": FORMAT}))
             digest, size = _digest(temporary), temporary.stat().st_size
         part = pa.Table.from_pylist(self._rows).replace_schema_metadata(
             {"shards": json.dumps({name: {"sha256": digest, "bytes": size}})}
@@ -175,7 +178,11 @@ class ShardWriter:
         self._tensors, self._rows, self._bytes = {}, [], 0
 
     def close(self) -> None:
-        """Write the last shard and the index of all."""
+        """Write the last shard and the index of all.
+
+        Raises:
+            VivaceError: they cannot be written, as on a full disk.
+        """
         if self.finished:
             return
         if self._rows:

@@ -126,7 +126,7 @@ def read_results(folder: Path) -> Results:
         _add_published(folder, rows)
         if not isinstance(found["groups"], dict):
             raise TypeError("groups is not a table")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VivaceError(f"The results in {folder} are damaged ({error}); run the evaluation again.") from error
     return Results(folder, found, rows)
 

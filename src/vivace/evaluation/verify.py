@@ -23,6 +23,7 @@ from vivace.evaluation.cases_arithmetic import CHECKS
 from vivace.evaluation.cases_nava import DType, check_forward, check_sampler
 from vivace.models.nava import NavaTransformer
 from vivace.models.nava_names import PREFIX, config_from_official, from_official
+from vivace.plain_json import read_object
 
 # Largest absolute error in fp32 (the references' own noise is about 5e-6); largest relative L2 error in bf16.
 BOUND_FP32 = Bound(1e-4, "max_abs_error")
@@ -60,7 +61,7 @@ def verify_folder(
         One result per case, by name; empty when the folder holds no case, which a caller must treat as a failure.
 
     Raises:
-        VivaceError: the folder cannot be read; an unknown dtype, device or backend.
+        VivaceError: the folder or its manifest cannot be read; an unknown dtype, device or backend.
     """
     path = Path(folder)
     if dtype not in ("fp32", "bf16"):
@@ -72,13 +73,26 @@ def verify_folder(
     usable_device(device)
     try:
         files = sorted(file for file in path.iterdir() if file.suffix == ".safetensors")
-        manifest = path / "manifest.json"
-        listed = json.loads(manifest.read_text()) if manifest.is_file() else {}
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = error.strerror or error
         raise VivaceError(f"folder {str(path)!r} cannot be read ({reason}); give one with weights and cases.") from None
-    announced = [name for name, entry in listed.items() if "tensors" in entry] if isinstance(listed, dict) else []
-    return _Verification(path, device, dtype, backend).run(files, announced)
+    return _Verification(path, device, dtype, backend).run(files, announced_in(path / "manifest.json"))
+
+
+def announced_in(manifest: Path) -> list[str]:
+    """The cases that a manifest announces; none where there is no such file.
+
+    Raises:
+        VivaceError: it cannot be read, or is not a table of tables.
+    """
+    if not manifest.exists():
+        return []
+    remedy = "restore the complete file, or leave it out"
+    listed = read_object(manifest, remedy, what="Manifest")
+    for name, entry in listed.items():
+        if not isinstance(entry, dict):
+            raise VivaceError(f"Manifest {str(manifest)!r} is damaged (its {name!r} is no JSON object); {remedy}.")
+    return [name for name, entry in listed.items() if "tensors" in entry]
 
 
 class _Verification:
@@ -178,7 +192,7 @@ def weights_of(case: Case) -> str | None:
         return case.metadata["weights"]
     try:
         named = json.loads(case.metadata.get("flags", "{}")).get("weights")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     return named if isinstance(named, str) else None
 

@@ -103,6 +103,8 @@ def decode_sound(
     audio = np.concatenate(blocks, axis=1)[:, : announced if announced is None else max(announced, 0)]
     if wanted is not None:
         missing = 0 if shorter else max(0, wanted - audio.shape[1])
+        if missing > LAST_BLOCK:
+            tell(f"has sound for {audio.shape[1] / rate:.2f} of its {wanted / rate:.2f} s; silence fills the rest")
         audio = np.pad(audio[:, :wanted], ((0, 0), (0, missing)))
     peak = max(float(audio.max(initial=0)), -float(audio.min(initial=0)))
     if peak > 1 + PEAK_SLACK:

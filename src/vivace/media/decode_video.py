@@ -105,12 +105,18 @@ def rate_of(stream: Any, path: Path) -> Fraction:
     """The stream's average rate in pictures per second.
 
     Raises:
-        VivaceError: the file states none.
+        VivaceError: the file states none, or one that no video has.
     """
     rate = stream.average_rate or stream.guessed_rate
     if not rate:
         raise VivaceError(f"File {str(path)!r} states no frame rate; convert it to MP4 first.")
-    return as_rate(Fraction(rate))
+    try:
+        return as_rate(Fraction(rate))
+    except VivaceError:  # the tick of its clock, where FFmpeg finds nothing better, as in an APNG of two pictures
+        raise VivaceError(
+            f"File {str(path)!r} states {float(rate):g} pictures a second, more than can be meant; "
+            "convert it to MP4 at its real rate first."
+        ) from None
 
 
 def _shown(

@@ -14,6 +14,10 @@ from vivace.media.atomic import replacing
 
 # What may be white in grey of 32 bits (I) and of fractions (F).
 _WHITES = {"I": (255, 65535), "F": (1, 255)}
+_HEAD = 4096  # bytes that say what a file is; an SVG's root may stand behind a licence
+_READ = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+# Of the container that pictures share with MP4.
+_BRANDS = {(b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"): "HEIC", (b"avif", b"avis"): "AVIF"}
 
 
 def read_image(path: str | Path, *, tell: Callable[[str], None] = lambda change: None) -> np.ndarray:
@@ -40,14 +44,32 @@ def read_image(path: str | Path, *, tell: Callable[[str], None] = lambda change:
         raise VivaceError(f"Image {str(path)!r} does not exist; check the path.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise VivaceError(f"Image {str(path)!r} is larger than 89 million pixels; make it smaller first.") from None
+    except UnidentifiedImageError as error:
+        raise VivaceError(_unidentified(path)) from error
     except (OSError, ValueError, SyntaxError, IndexError, KeyError) as error:
-        # Pillow and the system name the path again.
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "of no known format" if unknown else getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error  # Pillow and the system name the path again
         raise VivaceError(
             f"Image {str(path)!r} cannot be read ({reason}); give an undamaged PNG, JPEG or WebP file."
         ) from error
     return np.asarray(picture)
+
+
+def _unidentified(path: Path) -> str:
+    """A sentence on a file that Pillow does not know, by what it begins with."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    remedy = "convert it to PNG or JPEG"
+    if not head or head.startswith(_READ) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
+        reason, remedy = "it is damaged" if head else "it is empty", "give an undamaged PNG, JPEG or WebP file"
+    elif head[4:8] == b"ftyp":
+        still = next((name for brands, name in _BRANDS.items() if head[8:12] in brands), None)
+        reason = "it is a video" if still is None else f"it is a picture in {still}"
+        remedy = "name a picture of it, as PNG or JPEG" if still is None else remedy
+    elif b"<svg" in head:
+        reason = "it is a drawing in SVG"
+    else:
+        reason = "its format is unknown here"
+    return f"Image {str(path)!r} cannot be read ({reason}); {remedy}."
 
 
 def is_still(path: str | Path) -> bool:

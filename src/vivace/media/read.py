@@ -176,8 +176,20 @@ def opened(path: Path) -> Iterator[Any]:
             f"File {str(path)!r} cannot be read ({error.strerror}); check path and permissions."
         ) from error
     except av.error.FFmpegError as error:
+        if _is_moving_webp(path):
+            raise VivaceError(
+                f"File {str(path)!r} is an animated WebP, which cannot be read here; convert it to MP4 first."
+            ) from None
         reason = (error.strerror or "unreadable").lower()
         raise VivaceError(f"File {str(path)!r} is damaged or no media file ({reason}); give an intact one.") from error
+
+
+def _is_moving_webp(path: Path) -> bool:
+    """Whether a file says that it is an animated WebP, which FFmpeg does not decode."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(21)
+        return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20:] and head[20] & 2)
+    return False
 
 
 def picture_stream(container: Any) -> Any:

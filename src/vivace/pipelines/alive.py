@@ -24,6 +24,7 @@ from vivace.pair import AV
 from vivace.pipelines.capabilities import AliveCapabilities
 from vivace.pipelines.clip_pipeline import ClipPipeline, load_offloaded
 from vivace.pipelines.clip_plan import ClipPlan, adjusted
+from vivace.pipelines.guide_checks import check_sides
 from vivace.pipelines.materials import Modalities
 from vivace.pipelines.references import fitted_references
 from vivace.sampling.guidance import Branch, Guidance
@@ -161,6 +162,7 @@ class AlivePipeline(ClipPipeline):
         shown = fitted_references(can, references, len(prompts), size, pictured=modalities != "audio")
         chosen = self._guided(preset, guides or {}, modalities, referenced=any(shown))
         chosen = adjusted(chosen, num_inference_steps, cache)
+        check_sides(guides or {}, modalities, arranged, can, chosen)
         shared = self._settled(
             prompts,
             arranged,

@@ -1,7 +1,8 @@
-"""What every weights file of a model folder must be: its length and SHA-256, listed beside model_index.json.
+"""What every file of a model folder's components must be: its length and SHA-256, listed beside model_index.json.
 
 The list is a file of its own, so that neither the index nor the folder's hash depends on it. The record of a conversion
-holds the same of what it wrote. Folders without either are taken as they are.
+holds the same of the weights that it wrote, and so do lists of earlier versions. Folders without either are taken as
+they are.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from vivace.errors import VivaceError
-from vivace.pipelines.folder import INDEX
+from vivace.pipelines.folder import CHECKSUMS, DECISIVE, INDEX
 from vivace.plain_json import read_object
 
-LIST = "checksums.json"
 _CONVERSION = "conversion.json"  # written by `vivace convert`; holds "files" of the same form
 _FORMAT = 1
 # Reading a larger file only to hash it would make loading noticeably slower; `vivace verify --weights` does it.
@@ -24,21 +24,22 @@ LARGEST_AT_LOADING = 256 * 2**20
 
 
 def write_checksums(folder: Path) -> None:
-    """List all weights files of a model folder as they are now."""
+    """List all weights, configurations and tokenizer files of a model folder as they are now."""
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _digest(path)}
-        for path in sorted(folder.glob("*/*.safetensors"))
+        for path in sorted(folder.glob("*/*"))
+        if path.suffix in DECISIVE and path.is_file()
     }
-    (folder / LIST).write_text(json.dumps({"format": _FORMAT, "files": files}, indent=1) + "\n", encoding="utf-8")
+    (folder / CHECKSUMS).write_text(json.dumps({"format": _FORMAT, "files": files}, indent=1) + "\n", encoding="utf-8")
 
 
 def has_checksums(folder: Path) -> bool:
-    """Whether a folder says what its weights files must be."""
+    """Whether a folder says what its files must be."""
     return _list_of(folder) is not None
 
 
 def check_weights(folder: Path, parts: Sequence[str] | None = None, largest: int | None = LARGEST_AT_LOADING) -> None:
-    """Compare a model folder's weights files with its list; without one there is nothing to compare.
+    """Compare a model folder's weights, and what else is listed, with its list; without one nothing can be compared.
 
     Args:
         parts: names of the components whose files are compared; all when None.
@@ -55,14 +56,13 @@ def check_weights(folder: Path, parts: Sequence[str] | None = None, largest: int
         if parts is not None and Path(name).parts[0] not in parts:
             continue
         if not path.is_file():
-            raise VivaceError(
-                f"Weights {str(path)!r} are missing, and {listing.name} lists them; {_remedy(listing.name)}."
-            )
+            missing = "are missing, and {} lists them" if _is_weights(path) else "is missing, and {} lists it"
+            raise VivaceError(f"{_called(path)} {missing.format(listing.name)}; {_remedy(listing.name)}.")
         size = path.stat().st_size
         if size != entry["bytes"] or ((largest is None or size <= largest) and _digest(path) != entry["sha256"]):
+            other = "are not those" if _is_weights(path) else "is not the one"
             raise VivaceError(
-                f"Weights {str(path)!r} are not those that {listing.name} lists (damaged or exchanged); "
-                f"{_remedy(listing.name)}."
+                f"{_called(path)} {other} that {listing.name} lists (damaged or exchanged); {_remedy(listing.name)}."
             )
 
 
@@ -80,11 +80,11 @@ def check_part(part: Path, largest: int | None = LARGEST_AT_LOADING) -> None:
 
 
 def _list_of(folder: Path) -> Path | None:
-    return next((path for name in (LIST, _CONVERSION) if (path := folder / name).is_file()), None)
+    return next((path for name in (CHECKSUMS, _CONVERSION) if (path := folder / name).is_file()), None)
 
 
 def _entries(listing: Path) -> dict[str, dict[str, Any]]:
-    """Of each weights file by its path in the folder."""
+    """Of each listed file by its path in the folder."""
     files = read_object(listing, f"{_remedy(listing.name)}", what="List").get("files")
     whole = isinstance(files, dict) and all(
         isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys() and _is_inside(name)
@@ -100,6 +100,14 @@ def _is_inside(name: str) -> bool:
     """Whether a name is that of a file in a component's folder."""
     parts = Path(name).parts
     return len(parts) == 2 and ".." not in parts and not Path(name).is_absolute() and "\0" not in name
+
+
+def _is_weights(path: Path) -> bool:
+    return path.suffix == ".safetensors"
+
+
+def _called(path: Path) -> str:
+    return f"{'Weights' if _is_weights(path) else 'File'} {str(path)!r}"
 
 
 def _remedy(name: str) -> str:

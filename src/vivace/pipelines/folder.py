@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ PIPELINES = ("NavaPipeline", "AlivePipeline")
 # And by those that change a finished clip; their folders name a base model that holds what both use.
 REFINERS = ("AliveRefinerPipeline",)
 INDEX = "model_index.json"
+CHECKSUMS = "checksums.json"  # what `vivace.pipelines.checksums` writes beside it
+DECISIVE = (".json", ".safetensors", ".model", ".txt")  # endings of the files that decide what a component is
 RELEASE = "nava"  # what `vivace plan` calls the released model
 RELEASED = "NAVA.safetensors"  # its weights as they are published
 _MAKE = "make a model folder of NAVA's official files with `vivace convert nava`"
+_AGAIN = "copy or download the model folder again"
 _WEIGHTLESS = ("scheduler", "tokenizer")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -151,22 +154,55 @@ def check_folder(folder: Path, kind: str | None = None, kinds: Sequence[str] = P
         # Components are [library, class]; anything else is configuration.
         if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
             continue
-        part = folder / name
-        if not part.is_dir():
-            raise VivaceError(f"Model folder {str(folder)!r} lacks its {name}; copy or download the folder again.")
-        _check_configuration(folder, part, named="*.json" if name in _WEIGHTLESS else "config.json")
-        if name in _WEIGHTLESS:
-            class_of(name, *entry)
-        else:
-            _check_weights(folder, part)
-            check_fit(part, *entry)
+        _check_component(folder, folder / name, *entry)
 
 
-def _check_configuration(folder: Path, part: Path, named: str) -> None:
-    for config in part.glob("*.json"):
-        _read_json(config)
-    if not any(part.glob(named)):
+def _check_component(folder: Path, part: Path, library: str, kind: str) -> None:
+    if not part.is_dir():
+        raise VivaceError(f"Model folder {str(folder)!r} lacks its {part.name}; copy or download the folder again.")
+    configuration = _checked_configuration(folder, part)
+    found = class_of(part.name, library, kind)
+    if part.name not in _WEIGHTLESS:
+        _check_weights(folder, part)
+        check_fit(part, library, kind)
+    # Whatever diffusers writes names its class; of a configuration without values a class takes its own, silently.
+    if not configuration or (library != "transformers" and "_class_name" not in configuration):
+        path = part / _configuration_of(part.name)
+        raise VivaceError(f"Configuration {str(path)!r} is damaged (it says nothing of the {part.name}); {_AGAIN}.")
+    if part.name == "tokenizer":
+        _check_tokenizer(folder, part, found, configuration)
+
+
+def _checked_configuration(folder: Path, part: Path) -> dict[str, Any]:
+    found = {config.name: _read_json(config) for config in part.glob("*.json")}
+    named = _configuration_of(part.name)
+    if named not in found:
         raise VivaceError(f"Model folder {str(folder)!r} lacks the configuration of its {part.name}; copy it again.")
+    return found[named]
+
+
+def _configuration_of(name: str) -> str:
+    """The file with a component's configuration."""
+    return f"{name}_config.json" if name in _WEIGHTLESS else "config.json"
+
+
+def _check_tokenizer(folder: Path, part: Path, kind: Any, configuration: Mapping[str, Any]) -> None:
+    """Raises VivaceError where files are missing without which a tokenizer of this class is another one, or was not
+    written so."""
+    vocabularies = getattr(kind, "vocab_files_names", {}).values()
+    if vocabularies:
+        if not any((part / name).is_file() for name in vocabularies):
+            raise VivaceError(
+                f"Model folder {str(folder)!r} lacks the vocabulary of its tokenizer ({' or '.join(vocabularies)}); "
+                f"{_AGAIN}."
+            )
+    # A class without one is written with its added tokens beside its configuration. Others may have left them out.
+    elif (
+        configuration.get("added_tokens_decoder")
+        and (folder / CHECKSUMS).is_file()
+        and not (part / "added_tokens.json").is_file()
+    ):
+        raise VivaceError(f"Model folder {str(folder)!r} lacks the added_tokens.json of its tokenizer; {_AGAIN}.")
 
 
 def _check_weights(folder: Path, part: Path) -> None:
@@ -186,15 +222,14 @@ def _shards(index: Path) -> set[str]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return read_object(path, "copy or download the model folder again", what="Configuration")
+    return read_object(path, _AGAIN, what="Configuration")
 
 
 def folder_hash(folder: Path) -> str:
     """SHA-256 over everything that decides what the model makes: configurations and weights, names and contents."""
     digest = hashlib.sha256()
-    kept = {".json", ".safetensors", ".model", ".txt"}
     index = read_index(folder, (*PIPELINES, *REFINERS))
-    parts = [folder / INDEX, *(p for name in index for p in sorted((folder / name).glob("*")) if p.suffix in kept)]
+    parts = [folder / INDEX, *(p for name in index for p in sorted((folder / name).glob("*")) if p.suffix in DECISIVE)]
     for path in parts:
         digest.update(path.relative_to(folder).as_posix().encode())
         with path.open("rb") as file:

@@ -339,10 +339,13 @@ def _continued(
         if modalities == "both" and (clip.frames is None or clip.audio is None):
             other = "video" if missing == "sound" else "audio"
             raise VivaceError(f"{what} has no {missing}; give 'only {other}' to continue what it has.")
-        frames = None
+        frames, audio = None, None
         if modalities != "audio":
             frames = _sized(_shown(clip, what, rate, notes), what, width, height, notes)
-        audio = None if modalities == "video" else _heard(clip, what, like.sample_rate, notes)
+        if modalities != "video":
+            audio = _heard(clip, what, like.sample_rate, notes)
+        if frames is not None and audio is not None:
+            audio = _as_long(audio, len(frames), like, notes)
         parts.append(cut_tail(Clip(frames, rate, audio, like.sample_rate), like, can.context_seconds))
     lengths = {(_count(before.pictures), _count(tail.pictures), _samples(before, tail)) for before, tail, _ in parts}
     if len(lengths) > 1:
@@ -353,6 +356,21 @@ def _continued(
     timeline, later = window(can, tail, Fraction(added))
     before, known = [part[0] for part in parts], [part[1] for part in parts]
     return Arranged(timeline, width, height, known, before, False, False, list(dict.fromkeys(notes)), later)
+
+
+def _as_long(sound: np.ndarray, pictures: int, like: Timeline, notes: list[str]) -> np.ndarray:
+    """A continued clip's sound [2, N], with silence behind it or cut where it differs from its pictures by one or more.
+
+    What is less is the rounding of rates.
+    """
+    wanted = round(pictures / like.fps * like.sample_rate)
+    missing = wanted - sound.shape[1]
+    if abs(missing) * like.fps < like.sample_rate:
+        return sound
+    lasts = f"The given clip's sound lasts {sound.shape[1] / like.sample_rate:.2f} s and its pictures"
+    then = "silence fills the rest" if missing > 0 else "what is more is left out"
+    notes.append(f"{lasts} {wanted / like.sample_rate:.2f} s; {then}.")
+    return np.pad(sound[:, :wanted], ((0, 0), (0, max(0, missing))))
 
 
 def check_added(can: Abilities[Any], seconds: float) -> float:

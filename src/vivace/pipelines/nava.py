@@ -23,6 +23,7 @@ from vivace.pair import AV
 from vivace.pipelines.capabilities import Capabilities
 from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline, load_offloaded
 from vivace.pipelines.clip_plan import ClipPlan, adjusted
+from vivace.pipelines.guide_checks import check_sides
 from vivace.pipelines.materials import Modalities
 from vivace.sampling.guidance import Guidance
 from vivace.sampling.loop import Given, SamplingCancelledError
@@ -147,6 +148,7 @@ class NavaPipeline(ClipPipeline):
         self._check_guides(guides or {}, modalities, heard)
         chosen = preset if isinstance(preset, Preset) else self.abilities.preset_named(preset)
         chosen = adjusted(chosen.with_guides(guides or {}), num_inference_steps, cache)
+        check_sides(guides or {}, modalities, arranged, self.abilities, chosen)
         shared = self._settled(
             prompts,
             arranged,

@@ -19,6 +19,7 @@ from vivace.training.checkpoint import latest_checkpoint, load_weights
 from vivace.training.codec_files import keep_encoder, start_from
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.network_files import save_network
 from vivace.training.run_folder import Begun, unrecorded
 
 SAMPLE_RATE = 16000
@@ -237,5 +238,5 @@ def run_audio_codec(recipe: AudioCodecRecipe, run: Path, begun: Begun = unrecord
     if not recipe.decoder_only:
         rescale_latents(objective.audio_vae, 2.0 ** round(float(np.log2(objective.latent_deviation()))))
     for name, module in (("audio_vae", objective.audio_vae), ("vocoder", objective.vocoder)):
-        module.eval().to(torch.bfloat16).save_pretrained(run / "export" / name)
+        save_network(module, run / "export" / name)
     return figures

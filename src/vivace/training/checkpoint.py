@@ -1,6 +1,7 @@
 """Checkpoints of a training run: safetensors and JSON in one folder, complete or absent.
 
-A checkpoint is written beside its place and renamed into it, so a killed run finds only whole ones.
+A checkpoint is written beside its place and renamed into it, so a killed run finds only whole ones; what the kill left
+is swept when the run is opened again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vivace.errors import VivaceError
+from vivace.media.atomic import replacing_folder
 from vivace.plain_json import read_object
 
 # Files under 16 MB travel where large ones do not (version control, object stores with small parts).
@@ -81,24 +83,23 @@ def save_checkpoint(
     keep: int = 2,
     milestone_every: int = 0,
 ) -> Path:
-    """Write `folder/step-XXXXXXXX`; of the others the newest `keep` and multiples of `milestone_every` stay."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `folder/step-XXXXXXXX`; of the others the newest `keep` and multiples of `milestone_every` stay.
+
+    Raises:
+        VivaceError: it cannot be written, as on a full disk; nothing is left of it, and the others stay.
+    """
     target = folder / f"step-{step:08d}"
-    temporary = folder / f".writing-{step:08d}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     state: dict[str, Any] = {"format": 1, "step": step, "optimizers": {}}
-    for name, module in modules.items():
-        _save_tensors(module.state_dict(), temporary, name)
-    for name, shadow in ema.items():
-        _save_tensors(shadow, temporary, f"{name}.ema")
-    for name, optimizer in optimizers.items():
-        tensors, values = _flatten_optimizer(optimizer)
-        _save_tensors(tensors, temporary, f"optimizer.{name}")
-        state["optimizers"][name] = values
-    (temporary / "state.json").write_text(json.dumps(state))
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.replace(target)
+    with replacing_folder(target) as temporary:
+        for name, module in modules.items():
+            _save_tensors(module.state_dict(), temporary, name)
+        for name, shadow in ema.items():
+            _save_tensors(shadow, temporary, f"{name}.ema")
+        for name, optimizer in optimizers.items():
+            tensors, values = _flatten_optimizer(optimizer)
+            _save_tensors(tensors, temporary, f"optimizer.{name}")
+            state["optimizers"][name] = values
+        (temporary / "state.json").write_text(json.dumps(state))
     for old in sorted(folder.glob("step-*"))[:-keep]:
         if not milestone_every or int(old.name.removeprefix("step-")) % milestone_every:
             shutil.rmtree(old)

@@ -14,6 +14,7 @@ from transformers import ByT5Tokenizer
 from vivace.data.fingerprint import weights_hash
 from vivace.data.shards import ShardReader
 from vivace.errors import VivaceError
+from vivace.media.atomic import replacing_folder
 from vivace.models.alive import AliveTransformer
 from vivace.models.nava import NavaTransformer
 from vivace.pipelines.alive import AlivePipeline
@@ -24,6 +25,7 @@ from vivace.training.alive import AliveRecipe
 from vivace.training.checkpoint import load_weights
 from vivace.training.codec_files import check_codecs, load_codecs, load_speaker_encoder, load_vocoder
 from vivace.training.joint import JointRecipe
+from vivace.training.network_files import let_all_read
 from vivace.training.run_folder import Begun, as_recipe, stored_recipe, unrecorded
 from vivace.training.text_encoder import build_text_encoder
 from vivace.training.validate import scheduler_of
@@ -58,7 +60,8 @@ def run_export(recipe: ExportRecipe, run: Path, begun: Begun = unrecorded) -> di
     """Write the folder. Returns its size in megabytes and the step of the weights.
 
     Raises:
-        VivaceError: no checkpoint, a run of another unit, or codecs other than those the run was trained on.
+        VivaceError: no checkpoint, a run of another unit, or codecs other than those the run was trained on; an output
+            that cannot be written.
     """
     checkpoint = find_checkpoint(recipe.run, recipe.step)
     trained = read_recipe(recipe.run)
@@ -93,16 +96,12 @@ def run_export(recipe: ExportRecipe, run: Path, begun: Begun = unrecorded) -> di
     scheduler = scheduler_of(abilities.read(recipe.capabilities).preset_named(None))
     pipeline = pipelines(tokenizer=ByT5Tokenizer(), scheduler=scheduler, capabilities=recipe.capabilities, **parts)
     begun()
-    temporary = recipe.output.with_name(f".{recipe.output.name}.writing")
-    shutil.rmtree(temporary, ignore_errors=True)
-    pipeline.save_pretrained(temporary, max_shard_size="15MB")
-    for name, folder in {"joint": recipe.run, **recipe.records}.items():
-        copy_record(folder, temporary / "training" / name)
-    for path in temporary.rglob("*.safetensors"):
-        path.chmod(0o644)  # safetensors makes files that only their owner may read
-    write_checksums(temporary)
-    shutil.rmtree(recipe.output, ignore_errors=True)
-    temporary.rename(recipe.output)
+    with replacing_folder(recipe.output) as temporary:
+        pipeline.save_pretrained(temporary, max_shard_size="15MB")
+        for name, folder in {"joint": recipe.run, **recipe.records}.items():
+            copy_record(folder, temporary / "training" / name)
+        let_all_read(temporary)
+        write_checksums(temporary)
     size = sum(path.stat().st_size for path in recipe.output.rglob("*") if path.is_file())
     return {"megabytes": size / 1e6, "step": float(checkpoint.name.removeprefix("step-"))}
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from vivace.data.shards import ShardReader
 from vivace.models.codecs import decode_sequence, encode_moments
 from vivace.training.codec_files import load_video_codec
+from vivace.training.network_files import save_network
 from vivace.training.run_folder import Begun, unrecorded
 
 # Of a channel's deviation: large enough to be far above rounding, small enough for the decoder to answer in proportion.
@@ -95,5 +96,5 @@ def run_latent_scale(recipe: LatentScaleRecipe, run: Path, begun: Begun = unreco
     mean, std = channel_statistics(vae, clips)
     sizes = channel_sizes(channel_weights(vae, clips, std, recipe.seed), recipe.exponent)
     vae.register_to_config(latents_mean=mean.tolist(), latents_std=(std / sizes).tolist())
-    vae.to(torch.bfloat16).save_pretrained(run / "export" / "vae")
+    save_network(vae, run / "export" / "vae")
     return {"largest": float(sizes.max()), "smallest": float(sizes.min())}

@@ -6,7 +6,6 @@ bit from its last checkpoint with nothing but step, weights, averages and optimi
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
@@ -21,7 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from vivace.errors import VivaceError
+from vivace.media.atomic import sweep
 from vivace.training.checkpoint import latest_checkpoint, restore_checkpoint, save_checkpoint
+from vivace.training.metric_log import MetricLog
 from vivace.training.run_folder import Begun, unrecorded
 
 
@@ -115,30 +116,6 @@ class _Swap:
             module.train()
 
 
-class MetricLog:
-    """metrics.jsonl (one object a line) and TensorBoard; lines after a resumed step are dropped first."""
-
-    def __init__(self, run: Path, resume_step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.path = run / "metrics.jsonl"
-        lines = self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
-        kept = [line for line in lines if _step_of(line) < resume_step]
-        temporary = self.path.with_suffix(".writing")
-        temporary.write_text("".join(line + "\n" for line in kept))
-        temporary.replace(self.path)
-        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=resume_step)
-
-    def write(self, step: int, values: dict[str, float]) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
-        for key, value in values.items():
-            self.board.add_scalar(key, value, step)
-
-    def close(self) -> None:
-        self.board.close()
-
-
 class _StopRequest:
     """Ctrl-C, or a scheduler's SIGTERM, asks the loop to stop after the step in hand; a second interrupts at once."""
 
@@ -159,11 +136,10 @@ class _StopRequest:
             signal.signal(number, handler)
 
 
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return math.inf  # a line cut short by a kill
+def _fetched(values: list[Tensor]) -> list[float]:
+    """Scalars as numbers; the device is waited for once, not for each."""
+    numbers: list[float] = torch.stack([value.to(values[-1].device) for value in values]).tolist()
+    return numbers
 
 
 def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
@@ -175,7 +151,8 @@ def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun 
         begun: called before the first step, when everything is open and the checkpoint, if there is one, has fitted.
 
     Raises:
-        VivaceError: a checkpoint that is damaged or does not fit; the loss became non-finite.
+        VivaceError: a checkpoint that is damaged or does not fit; the loss, or the norm of its gradient, became
+            non-finite; the run's folder cannot be written, as on a full disk.
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -184,6 +161,7 @@ def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun 
     optimizers = objective.optimizers()
     average = Average(modules, settings.ema_decay)
     base_rates = {name: [group["lr"] for group in o.param_groups] for name, o in optimizers.items()}
+    sweep(run / "checkpoints")
     checkpoint = latest_checkpoint(run / "checkpoints")
     start = restore_checkpoint(checkpoint, modules, average.shadow, optimizers) if checkpoint else 0
     begun()
@@ -201,49 +179,51 @@ def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun 
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True)) as progress, _StopRequest() as stop:
         task = progress.add_task(run.name, total=settings.steps, completed=start)
-        try:
-            for step in range(start, settings.steps):
-                began = time.monotonic()
-                factor = learning_rate_factor(step, settings)
-                for name, optimizer in optimizers.items():
-                    for group, rate in zip(optimizer.param_groups, base_rates[name], strict=True):
-                        group["lr"] = rate * factor
-                    optimizer.zero_grad(set_to_none=True)
-                losses: dict[str, float] = {}
-                for micro in range(settings.accumulate):
-                    with torch.autocast(
-                        torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
-                    ):
-                        parts = objective.loss(step * settings.accumulate + micro)
-                    (parts["loss"] / settings.accumulate).backward()
-                    for key, value in parts.items():
-                        losses[key] = losses.get(key, 0.0) + value.detach().item() / settings.accumulate
-                if not math.isfinite(losses["loss"]):
+        for step in range(start, settings.steps):
+            began = time.monotonic()
+            factor = learning_rate_factor(step, settings)
+            for name, optimizer in optimizers.items():
+                for group, rate in zip(optimizer.param_groups, base_rates[name], strict=True):
+                    group["lr"] = rate * factor
+                optimizer.zero_grad(set_to_none=True)
+            seen: list[tuple[str, Tensor]] = []
+            for micro in range(settings.accumulate):
+                with torch.autocast(
+                    torch.device(settings.device).type, torch.bfloat16, enabled=settings.precision == "bf16"
+                ):
+                    parts = objective.loss(step * settings.accumulate + micro)
+                (parts["loss"] / settings.accumulate).backward()
+                seen += [(key, value.detach()) for key, value in parts.items()]
+            clipped = nn.utils.clip_grad_norm_(parameters, settings.grad_clip)
+            *values, norm = _fetched([*(value for _, value in seen), clipped])
+            losses: dict[str, float] = {}
+            for (key, _), number in zip(seen, values, strict=True):
+                losses[key] = losses.get(key, 0.0) + number / settings.accumulate
+            # Before the step: what it would leave behind can be saved, but not trained.
+            for what, number in (("loss", losses["loss"]), ("norm of the gradient", norm)):
+                if not math.isfinite(number):
                     raise VivaceError(
-                        f"The loss became {losses['loss']} at step {step}; lower the learning rate and resume, "
-                        "the last checkpoint is sound."
+                        f"The {what} became {number} at step {step}; lower the learning rate and resume, the last "
+                        "checkpoint is sound."
                     )
-                norm = nn.utils.clip_grad_norm_(parameters, settings.grad_clip)
-                for optimizer in optimizers.values():
-                    optimizer.step()
-                average.update(step)
-                if step % settings.log_every == 0:
-                    seconds = time.monotonic() - began
-                    log.write(step, {**losses, "grad_norm": norm.item(), "lr_factor": factor, "seconds": seconds})
-                    progress.update(task, description=f"{run.name} loss {losses['loss']:.4f}")
-                progress.update(task, completed=step + 1)
-                if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
-                    with average.swapped(), torch.no_grad():
-                        figures = objective.validate(step + 1)
-                    log.write(step, {f"val/{key}": value for key, value in figures.items()})
-                milestone = settings.milestone_every and (step + 1) % settings.milestone_every == 0
-                if milestone or stop.asked or time.monotonic() - last_saved > settings.checkpoint_every_seconds:
-                    save(step + 1)
-                    last_saved = time.monotonic()
-                if stop.asked:
-                    raise KeyboardInterrupt
-            if start < settings.steps:
-                save(settings.steps)
-        finally:
-            log.close()
+            for optimizer in optimizers.values():
+                optimizer.step()
+            average.update(step)
+            if step % settings.log_every == 0:
+                seconds = time.monotonic() - began
+                log.write(step, {**losses, "grad_norm": norm, "lr_factor": factor, "seconds": seconds})
+                progress.update(task, description=f"{run.name} loss {losses['loss']:.4f}")
+            progress.update(task, completed=step + 1)
+            if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
+                with average.swapped(), torch.no_grad():
+                    figures = objective.validate(step + 1)
+                log.write(step, {f"val/{key}": value for key, value in figures.items()})
+            milestone = settings.milestone_every and (step + 1) % settings.milestone_every == 0
+            if milestone or stop.asked or time.monotonic() - last_saved > settings.checkpoint_every_seconds:
+                save(step + 1)
+                last_saved = time.monotonic()
+            if stop.asked:
+                raise KeyboardInterrupt
+        if start < settings.steps:
+            save(settings.steps)
     return figures

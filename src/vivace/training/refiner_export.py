@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from vivace.errors import VivaceError
+from vivace.media.atomic import replacing_folder
 from vivace.models.refiner import AliveRefinerTransformer
 from vivace.pipelines.alive import AlivePipeline
 from vivace.pipelines.checksums import write_checksums
@@ -18,6 +18,7 @@ from vivace.pipelines.refiner import AliveRefinerPipeline
 from vivace.pipelines.refiner_abilities import RefinerCapabilities
 from vivace.training.checkpoint import load_weights
 from vivace.training.export import copy_record, find_checkpoint
+from vivace.training.network_files import let_all_read
 from vivace.training.refiner import RefinerRecipe, load_base
 from vivace.training.run_folder import Begun, as_recipe, stored_recipe, unrecorded
 from vivace.training.validate import scheduler_of
@@ -40,7 +41,8 @@ def run_refiner_export(recipe: RefinerExportRecipe, run: Path, begun: Begun = un
     """Write the folder. Returns its size in megabytes and the step of the weights.
 
     Raises:
-        VivaceError: no checkpoint, a run of another unit, or a base that is gone or no longer the run's.
+        VivaceError: no checkpoint, a run of another unit, or a base that is gone or no longer the run's; an output that
+            cannot be written.
     """
     checkpoint = find_checkpoint(recipe.run, recipe.step)
     data = stored_recipe(recipe.run) or {}
@@ -58,15 +60,11 @@ def run_refiner_export(recipe: RefinerExportRecipe, run: Path, begun: Begun = un
     pipeline = AliveRefinerPipeline(whole, transformer, scheduler_of(abilities.preset_named(None)), recipe.capabilities)
     pipeline.check_parts()
     begun()
-    temporary = recipe.output.with_name(f".{recipe.output.name}.writing")
-    shutil.rmtree(temporary, ignore_errors=True)
-    pipeline.save_pretrained(temporary, base=trained.base.resolve().name)
-    for name, folder in {"refiner": recipe.run, **recipe.records}.items():
-        copy_record(folder, temporary / "training" / name)
-    for file in temporary.rglob("*.safetensors"):
-        file.chmod(0o644)  # safetensors makes files that only their owner may read
-    write_checksums(temporary)
-    shutil.rmtree(recipe.output, ignore_errors=True)
-    temporary.rename(recipe.output)
+    with replacing_folder(recipe.output) as temporary:
+        pipeline.save_pretrained(temporary, base=trained.base.resolve().name)
+        for name, folder in {"refiner": recipe.run, **recipe.records}.items():
+            copy_record(folder, temporary / "training" / name)
+        let_all_read(temporary)
+        write_checksums(temporary)
     size = sum(file.stat().st_size for file in recipe.output.rglob("*") if file.is_file())
     return {"megabytes": size / 1e6, "step": float(checkpoint.name.removeprefix("step-"))}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from vivace.errors import VivaceError
-from vivace.media.atomic import replacing
+from vivace.media.atomic import replacing, sweep
 from vivace.plain_json import read_object
 
 RECIPE = "recipe.json"
@@ -72,7 +72,14 @@ def check_same(recipe: str, run: Path, accept_changes: bool) -> None:
 
 
 def remember(recipe: str, run: Path) -> None:
-    """Keep a recipe, as JSON, in the run's folder, and the one that it replaces in its history."""
+    """Keep a recipe, as JSON, in the run's folder, and the one that it replaces in its history.
+
+    What a kill left half-written in the folder goes, since the run is now this process's.
+
+    Raises:
+        VivaceError: the folder cannot be written, as on a full disk.
+    """
+    sweep(run)
     path, before = run / RECIPE, stored_recipe(run)
     if before == json.loads(recipe):
         return

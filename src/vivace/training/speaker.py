@@ -23,6 +23,7 @@ from vivace.models.speaker import NanoSpeakerEncoder
 from vivace.training.checkpoint import latest_checkpoint, load_weights
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.network_files import save_network
 from vivace.training.run_folder import Begun, unrecorded
 from vivace.training.utterances import Said, SpeechSource, by_voice, recorded, speech, stretch_of
 
@@ -156,5 +157,5 @@ def run_speaker(recipe: SpeakerRecipe, run: Path, begun: Begun = unrecorded) -> 
     checkpoint = latest_checkpoint(run / "checkpoints")
     assert checkpoint is not None
     objective.encoder.load_state_dict(load_weights(checkpoint, "speaker_encoder", ema=True))
-    nn.Module.to(objective.encoder.eval(), torch.bfloat16).save_pretrained(run / "export" / "speaker_encoder")
+    save_network(objective.encoder, run / "export" / "speaker_encoder")
     return figures

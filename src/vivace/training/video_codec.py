@@ -21,6 +21,7 @@ from vivace.training.codec_start import start_near_linear
 from vivace.training.latent_scale import channel_statistics
 from vivace.training.loop import LoopSettings, train
 from vivace.training.muon import Muon, split_parameters
+from vivace.training.network_files import save_network
 from vivace.training.run_folder import Begun, unrecorded
 
 
@@ -222,5 +223,5 @@ def run_video_codec(recipe: VideoCodecRecipe, run: Path, begun: Begun = unrecord
         mean, std = objective.latent_statistics()
     final = build_vae(recipe.model, mean, std)
     final.load_state_dict(objective.vae.state_dict())
-    final.to(torch.bfloat16).save_pretrained(run / "export" / "vae")
+    save_network(final, run / "export" / "vae")
     return figures

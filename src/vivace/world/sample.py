@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vivace.errors import VivaceError
+from vivace.timeline import Timeline
 from vivace.world.happenings import happenings
 from vivace.world.palette import BALL_MATERIALS, COLOURS, FLOORS, RAINBOW, WALLS, are_neighbours
 from vivace.world.physics import GRAVITY, RESTITUTION, contact_times, contacts, legs, rolled
@@ -35,6 +36,8 @@ DECORS: tuple[str, ...] = ("plain", "window", "discs", "stripes", "panel", "hill
 CAMERA_SHARE = 0.08
 TWO_BALLS_SHARE = 0.3
 SHORTEST_SCENE, LONGEST_SCENE = 0.8, 60.0
+# What may be drawn is what covers the longest scene: up to a latent frame more of pictures.
+LONGEST_COVERED = float(Timeline.covering(LONGEST_SCENE).seconds)
 # Two balls' contacts keep this distance, so that each can be seen and heard by itself.
 EVENT_DISTANCE = 0.1
 LARGEST_BOUNCES = 8
@@ -68,12 +71,7 @@ def sample_scene(
     if kind is not None and kind not in ALL_KINDS:
         raise VivaceError(f"kind {kind!r} is unknown; use one of {', '.join(ALL_KINDS)}.")
     length = DEFAULT_SECONDS if seconds is None else seconds
-    if not (isinstance(length, (int, float)) and math.isfinite(length) and SHORTEST_SCENE <= length <= LONGEST_SCENE):
-        raise VivaceError(
-            f"seconds {seconds!r} is out of range; give a scene from {SHORTEST_SCENE} to {LONGEST_SCENE:g} s."
-        )
-    if kind == "shots" and length < SHORTEST_WITH_CUT:
-        raise VivaceError(f"seconds {seconds!r} is too short for a cut; give shots at least {SHORTEST_WITH_CUT:g} s.")
+    check_seconds(length, kind, LONGEST_COVERED)
     if split == "train" and unseen_combination:
         raise VivaceError("the train split has no unseen combinations; use split val or test for them.")
     wanted = False if split == "train" else unseen_combination
@@ -82,6 +80,24 @@ def sample_scene(
         scene = _draw(rng, seed, split, kind, float(length))
         if wanted is None or is_unseen_combination(scene) == wanted:
             return scene
+
+
+def check_seconds(seconds: float, kind: str | None = None, longest: float = LONGEST_SCENE) -> None:
+    """The length of a scene that somebody asks for.
+
+    Args:
+        kind: of the scene, where it is chosen.
+        longest: seconds that are let through.
+
+    Raises:
+        VivaceError: not a number in the range, or too short for what the kind shows.
+    """
+    if not (isinstance(seconds, (int, float)) and math.isfinite(seconds) and SHORTEST_SCENE <= seconds <= longest):
+        raise VivaceError(
+            f"seconds {seconds!r} is out of range; give a scene from {SHORTEST_SCENE} to {LONGEST_SCENE:g} s."
+        )
+    if kind == "shots" and seconds < SHORTEST_WITH_CUT:
+        raise VivaceError(f"seconds {seconds!r} is too short for a cut; give shots at least {SHORTEST_WITH_CUT:g} s.")
 
 
 def _draw(

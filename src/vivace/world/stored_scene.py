@@ -21,7 +21,7 @@ from vivace.world.landscapes import DAYLIGHTS, PLACES
 from vivace.world.palette import BALL_MATERIALS, COLOURS, FLOORS, HAIR_RGB, RAINBOW, SKINS, WALLS
 from vivace.world.phones import WORDS
 from vivace.world.rhythm import EVEN, MELODIES, RHYTHMS
-from vivace.world.sample import DECORS, LONGEST_SCENE
+from vivace.world.sample import DECORS, LONGEST_COVERED
 from vivace.world.scene import (
     ALL_KINDS,
     CAMERA_MOVES,
@@ -88,7 +88,7 @@ _RULES: Mapping[Any, Mapping[str, tuple[Any, ...] | _Range]] = {
         "lane": _Range(0.1, 1.5),
         "bars": _Range(0, 30),
     },
-    Stroke: {"time": _Range(0.0, LONGEST_SCENE), "strength": _Range(*_SHARE), "bar": _Range(0, 29)},
+    Stroke: {"time": _Range(0.0, LONGEST_COVERED), "strength": _Range(*_SHARE), "bar": _Range(0, 29)},
     Camera: {"move": CAMERA_MOVES, "amount": _Range(0.0, 0.5)},
     Landscape: {"place": PLACES, "daylight": DAYLIGHTS, "breeze": _Range(*_SHARE), "shapes": _Range(*_SEED)},
     Ambience: {"sound": AMBIENCES, "strength": STRENGTHS, "grain": _Range(*_SEED)},
@@ -97,7 +97,7 @@ _RULES: Mapping[Any, Mapping[str, tuple[Any, ...] | _Range]] = {
         "colour": _COLOURS,
         "direction": _SIDES,
         "speed": _Range(1.0, 60.0),
-        "passing": _Range(-LONGEST_SCENE, 2 * LONGEST_SCENE),
+        "passing": _Range(-LONGEST_COVERED, 2 * LONGEST_COVERED),
         "engine": _Range(20.0, 400.0),
         "grain": _Range(*_SEED),
     },
@@ -127,14 +127,14 @@ _RULES: Mapping[Any, Mapping[str, tuple[Any, ...] | _Range]] = {
         "turn": _Range(*_SIDES),
         "light": _Range(*_SIDES),
     },
-    Line: {"speaker": _Range(0, 9), "words": tuple(WORDS), "start": _Range(0.0, LONGEST_SCENE)},
+    Line: {"speaker": _Range(0, 9), "words": tuple(WORDS), "start": _Range(0.0, LONGEST_COVERED)},
     Talk: {},
-    Shot: {"start": _Range(0.0, LONGEST_SCENE)},
+    Shot: {"start": _Range(0.0, LONGEST_COVERED)},
     Scene: {
         "seed": _Range(0, math.inf),
         "split": SPLITS,
         "kind": ALL_KINDS,
-        "seconds": _Range(0.01, LONGEST_SCENE),  # shots are shorter than what can be drawn alone
+        "seconds": _Range(0.01, LONGEST_COVERED),  # shots are shorter than what can be drawn alone
         "rhythm": (*RHYTHMS, EVEN),
         "melody": MELODIES,
         "hand": _SIDES,

@@ -82,7 +82,7 @@ def test_unfinished_damaged_and_absent_runs_are_told_apart(tmp_path: Path) -> No
     (tmp_path / "items.jsonl").write_text("{}\n")
     with pytest.raises(VivaceError, match="not come to its end"):
         write_report(tmp_path)
-    for text in ("{", "{}", '{"groups": 3}'):
+    for text in ("{", "{}", '{"groups": 3}', "[" * 100_000):
         (tmp_path / "summary.json").write_text(text)
         with pytest.raises(VivaceError, match="damaged"):
             write_report(tmp_path)

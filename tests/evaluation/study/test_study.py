@@ -13,11 +13,12 @@ import pytest
 from tests.evaluation.study.clips import write_clips
 from tests.evaluation.study.raters import answers, post
 
+from vivace.cli.study import import_votes
 from vivace.errors import VivaceError
 from vivace.evaluation.study.analysis import analyse
 from vivace.evaluation.study.analysis_report import write_analysis
 from vivace.evaluation.study.design import Axis
-from vivace.evaluation.study.making import degraded_clip, make_study
+from vivace.evaluation.study.making import degraded_clip, make_study, read_prompts
 from vivace.evaluation.study.planning import plan_study
 from vivace.evaluation.study.rounds import majority, open_second_round
 from vivace.evaluation.study.server import StudyServer
@@ -69,6 +70,23 @@ def judge(study: Study, url: str, rater: str, *, careful: bool = True, nets: dic
         said = answers(study, pairs[task["pair"]], left, nets, rng, careful=careful)
         body = {"rater": rater, "pair": task["pair"], "answers": said, "seconds": 4.2}
         assert post(url, "api/vote", body) == {"kept": True}
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[3]", "3", "{"])
+@pytest.mark.parametrize("name", ["study.json", "sessions.jsonl", "votes.jsonl", "second-round.json"])
+def test_damaged_files_of_a_study_are_told(study: Study, name: str, content: str) -> None:
+    (study.folder / name).write_text(f"{content}\n")
+    with pytest.raises(VivaceError, match=r"(is|are) damaged"):
+        Study(study.folder)
+
+
+def test_prompts_and_votes_nested_too_deeply_are_told(study: Study, tmp_path: Path) -> None:
+    deep = tmp_path / "deep.jsonl"
+    deep.write_text("[" * 100_000 + "\n")
+    with pytest.raises(VivaceError, match=r"Line 1 of .* is no prompt"):
+        read_prompts(deep)
+    with pytest.raises(VivaceError, match="cannot be read"):
+        import_votes(study.folder, deep)
 
 
 def test_clips_tell_nothing_and_controls_are_what_they_say(made: Path) -> None:
@@ -152,6 +170,9 @@ def test_bad_votes_are_refused_in_one_sentence(study: Study, url: str) -> None:
     assert "other axes" in post(url, "api/vote", {**good, "answers": {"look": "left"}})["error"]
     assert "no answer" in post(url, "api/vote", {**good, "answers": {"look": "up", "sync": "same"}})["error"]
     assert "unreadable" in post(url, "api/vote", {**good, "seconds": "soon"})["error"]
+    deep = urllib.request.Request(url + "api/vote", b"[" * 10_000, {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(deep)
     form = urllib.request.Request(url + "api/vote", json.dumps(good).encode(), {"Content-Type": "text/plain"})
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(form)

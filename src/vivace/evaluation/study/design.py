@@ -146,5 +146,5 @@ def read_design(folder: Path) -> Design:
             systems=tuple(stored["systems"]),
             pairs=tuple(Pair(**{**pair, "axes": tuple(pair.get("axes", ()))}) for pair in stored["pairs"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VivaceError(f"The study in {folder} is damaged ({error}); make it again.") from error

@@ -159,7 +159,7 @@ def read_prompts(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]
             name, text = str(row["id"]), str(row["prompt"])
             if "dimensions" in row:
                 dimensions[name] = tuple(map(str, row["dimensions"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise VivaceError(
                 f'Line {number} of {path} is no prompt; write {{"id": "...", "prompt": "..."}} in each line.'
             ) from None

@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._tell(HTTPStatus.NOT_FOUND, {"error": "There is no such page; reload this one."})
         except VivaceError as error:
             self._tell(HTTPStatus.BAD_REQUEST, {"error": str(error)})
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.close_connection = True  # part of it may be unread
             self._tell(HTTPStatus.BAD_REQUEST, {"error": "The page sent something unreadable; reload it."})
 

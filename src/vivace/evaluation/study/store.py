@@ -79,7 +79,7 @@ class Study:
             self.second: tuple[str, ...] | None = (
                 tuple(json.loads(second.read_text(encoding="utf-8"))["pairs"]) if second.is_file() else None
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise VivaceError(f"The votes in {folder} are damaged ({error}); restore them from an export.") from error
 
     @property
