@@ -4,8 +4,9 @@
         [--split val] [--talk talk-unseen] [--seconds 2] [--batch 4] [--output FOLDER]
 
 Takes the recipe that exports a run of the unit "joint" (for its codecs and settings) and the checkpoints that the run
-has kept: those at multiples of `loop.milestone_every`, and the newest two. Prompts, seeds and noise are the same at
-every one. A run that was interrupted goes on with the same command, and later checkpoints are added to the folder.
+has kept: those at the ends of stages and at multiples of `loop.milestone_every`, and the newest two. Prompts, seeds and
+noise are the same at every one. A run that was interrupted goes on with the same command, and later checkpoints are
+added to the folder.
 Writes stages.png and stages.json; grey lines stand where a stage of the training ends.
 """
 
@@ -16,7 +17,6 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def stage_effects(
     chosen = {"seconds": float(plan.timeline.seconds), "preset": plan.preset.model_dump(mode="json")}
     makers = {name_of(step): at_step(recipe, step) for step in steps}
     found = measure_points(makers, items, output, Run(recipe.run.name, identity, split, chosen), batch=batch)
-    ends = list(accumulate(stage.steps for stage in trained.stages))
+    ends = trained.stage_ends
     report = {
         "run": recipe.run.name,
         "split": split,

@@ -44,7 +44,9 @@ def test_everything_comes_back_whatever_the_size_of_a_part(
 def test_old_ones_go_and_milestones_stay(tmp_path: Path) -> None:
     layer, shadow, optimizers = parts()
     for step in range(1, 8):
-        save_checkpoint(tmp_path, step, {"layer": layer}, shadow, optimizers, keep=2, milestone_every=3)
+        save_checkpoint(
+            tmp_path, step, {"layer": layer}, shadow, optimizers, keep=2, lasting=lambda step: step % 3 == 0
+        )
     assert [path.name for path in sorted(tmp_path.iterdir())] == [f"step-{n:08d}" for n in (3, 6, 7)]
     assert latest_checkpoint(tmp_path) == tmp_path / "step-00000007"
 

@@ -123,6 +123,12 @@ def test_opening_a_run_removes_what_a_kill_left_and_nothing_else(tmp_path: Path)
     assert [line["step"] for line in lines(tmp_path) if "loss" in line] == [0, 1, 2, 3]
 
 
+def test_checkpoints_at_the_ends_of_stages_are_kept_for_good(tmp_path: Path) -> None:
+    train(Fall(), settings(steps=9, milestone_every=4), tmp_path, ends=[3, 7, 9])
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == [f"step-{step:08d}" for step in (3, 4, 7, 8, 9)]
+
+
 def test_a_disk_that_tensorboard_fills_ends_the_run_in_one_sentence(tmp_path: Path) -> None:
     with small_disk(2000), pytest.raises(VivaceError) as caught:
         train(Fall(), settings(steps=1000), tmp_path)

@@ -160,4 +160,4 @@ class AliveObjective(JointObjective):
 
 def run_alive(recipe: AliveRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training. Returns the last held-out figures."""
-    return train(AliveObjective(recipe, run), recipe.loop, run, begun)
+    return train(AliveObjective(recipe, run), recipe.loop, run, begun, recipe.stage_ends)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,9 @@ def save_checkpoint(
     optimizers: dict[str, torch.optim.Optimizer],
     *,
     keep: int = 2,
-    milestone_every: int = 0,
+    lasting: Callable[[int], bool] = lambda step: False,
 ) -> Path:
-    """Write `folder/step-XXXXXXXX`; of the others the newest `keep` and multiples of `milestone_every` stay.
+    """Write `folder/step-XXXXXXXX`; of the others the newest `keep` stay, and those of `lasting` steps.
 
     Raises:
         VivaceError: it cannot be written, as on a full disk; nothing is left of it, and the others stay.
@@ -101,7 +102,7 @@ def save_checkpoint(
             state["optimizers"][name] = values
         (temporary / "state.json").write_text(json.dumps(state))
     for old in sorted(folder.glob("step-*"))[:-keep]:
-        if not milestone_every or int(old.name.removeprefix("step-")) % milestone_every:
+        if not lasting(int(old.name.removeprefix("step-"))):
             shutil.rmtree(old)
     return target
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -139,6 +140,11 @@ class JointRecipe(BaseModel):
         if planned != self.loop.steps:
             raise ValueError(f"the stages have {planned} steps and loop.steps is {self.loop.steps}; make them equal")
         return self
+
+    @property
+    def stage_ends(self) -> list[int]:
+        """Steps, counted from the beginning, after which each stage ends."""
+        return list(itertools.accumulate(stage.steps for stage in self.stages))
 
     @model_validator(mode="after")
     def _balance_knows_directions(self) -> JointRecipe:
@@ -314,4 +320,4 @@ class JointObjective:
 
 def run_joint(recipe: JointRecipe, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
     """Train, or go on training. Returns the last held-out figures."""
-    return train(JointObjective(recipe, run), recipe.loop, run, begun)
+    return train(JointObjective(recipe, run), recipe.loop, run, begun, recipe.stage_ends)

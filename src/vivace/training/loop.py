@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, Protocol
@@ -142,12 +143,15 @@ def _fetched(values: list[Tensor]) -> list[float]:
     return numbers
 
 
-def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun = unrecorded) -> dict[str, float]:
+def train(
+    objective: Objective, settings: LoopSettings, run: Path, begun: Begun = unrecorded, ends: Collection[int] = ()
+) -> dict[str, float]:
     """Train to `settings.steps`, resuming from the newest checkpoint in `run`. Returns the last held-out figures.
 
     Interrupting with Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
 
     Args:
+        ends: steps after which a stage ends; the checkpoints there are kept for good.
         begun: called before the first step, when everything is open and the checkpoint, if there is one, has fitted.
 
     Raises:
@@ -170,10 +174,11 @@ def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun 
     figures: dict[str, float] = {}
     last_saved = time.monotonic()
 
+    def lasting(step: int) -> bool:
+        return step in ends or bool(settings.milestone_every and step % settings.milestone_every == 0)
+
     def save(step: int) -> None:
-        save_checkpoint(
-            run / "checkpoints", step, modules, average.shadow, optimizers, milestone_every=settings.milestone_every
-        )
+        save_checkpoint(run / "checkpoints", step, modules, average.shadow, optimizers, lasting=lasting)
 
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]
@@ -218,8 +223,7 @@ def train(objective: Objective, settings: LoopSettings, run: Path, begun: Begun 
                 with average.swapped(), torch.no_grad():
                     figures = objective.validate(step + 1)
                 log.write(step, {f"val/{key}": value for key, value in figures.items()})
-            milestone = settings.milestone_every and (step + 1) % settings.milestone_every == 0
-            if milestone or stop.asked or time.monotonic() - last_saved > settings.checkpoint_every_seconds:
+            if lasting(step + 1) or stop.asked or time.monotonic() - last_saved > settings.checkpoint_every_seconds:
                 save(step + 1)
                 last_saved = time.monotonic()
             if stop.asked:
