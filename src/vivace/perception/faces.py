@@ -1,9 +1,9 @@
-"""Where faces are: a linear template slid over pictures of several sizes, and its finds linked over time.
+"""Where faces are: linear templates slid over pictures of several sizes, and their finds linked over time.
 
-It sees only small things that are lighter, darker or redder than what surrounds them (the whites of eyes, pupils,
-brows, lips), and so neither skin nor hair. The template is the linear discriminant between the faces of true clips and
+They see only small things that are lighter, darker or redder than what surrounds them (the whites of eyes, pupils,
+brows, lips), and so neither skin nor hair. A template is the linear discriminant between the faces of true clips and
 everything else in them (Hariharan et al. 2012), made by `benchmarks/calibrate_talk.py`; it is told neither how many
-faces there are nor where.
+faces there are nor where. One template is for pictures as they are, one for soft ones.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from scipy.signal import fftconvolve
 
 from vivace.perception.thresholds import FaceThresholds, thresholds
 
-UNIT = 8  # pixels of the template in half a head's width
-COLUMNS, ROWS = 18, 12  # of the template
-MIDDLE = 0.20  # of the template below the middle of the head, in half head widths
+UNIT = 8  # pixels of a template in half a head's width
+COLUMNS, ROWS = 18, 12  # of a template
+MIDDLE = 0.20  # of a template below the middle of the head, in half head widths
 _SMALL = 0.085  # of the shorter picture side: what is narrower stands out from its surroundings
 _FULL = 45.0  # 0 to 255: what stands out by more counts as much as this
 _BLUR = 0.4  # standard deviation of the smoothing before a picture is made smaller, in pixels of the small one
@@ -80,7 +80,7 @@ def reduced(shown: np.ndarray, size: float) -> np.ndarray:
 
 
 def window_at(shown: np.ndarray, face: Face) -> np.ndarray:
-    """The details that the template sees of a face, float32 [3, ROWS, COLUMNS]."""
+    """The details that a template sees of a face, float32 [3, ROWS, COLUMNS]."""
     columns = face.column + (np.arange(COLUMNS) + 0.5 - COLUMNS / 2) / UNIT * face.size - 0.5
     rows = face.row + ((np.arange(ROWS) + 0.5 - ROWS / 2) / UNIT + MIDDLE) * face.size - 0.5
     return _sampled(_smooth(shown, face.size), rows, columns)
@@ -92,22 +92,24 @@ def place_of_window(row: int, column: int, size: float, score: float) -> Face:
 
 
 @lru_cache(maxsize=1)
-def _template() -> tuple[np.ndarray, float]:
+def _templates() -> tuple[np.ndarray, np.ndarray]:
+    """Weights [templates, 3, ROWS, COLUMNS] and biases [templates]."""
     stored = load((files("vivace.perception") / "faces.safetensors").read_bytes())
-    return stored["weight"], float(stored["bias"][0])
+    return stored["weight"], stored["bias"]
 
 
-def scores(small: np.ndarray, weight: np.ndarray, bias: float) -> np.ndarray:
-    """The template's score of every window of `reduced` details, [rows, columns]; empty where none fits."""
+def scores(small: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """The best template's score of every window of `reduced` details, [rows, columns]; empty where none fits."""
     if small.shape[1] < ROWS or small.shape[2] < COLUMNS:
         return np.zeros((0, 0), dtype=np.float32)
-    found: np.ndarray = fftconvolve(small, weight[::-1, ::-1, ::-1], mode="valid")[0] + bias
-    return found
+    found: np.ndarray = fftconvolve(small[None], weight[:, ::-1, ::-1, ::-1], mode="valid", axes=(1, 2, 3))[:, 0]
+    best: np.ndarray = (found + bias[:, None, None]).max(axis=0)
+    return best
 
 
 def faces_in(frame: np.ndarray, settings: FaceThresholds) -> list[Face]:
     """The faces of one picture uint8 [H, W, 3], surest first; no two overlap."""
-    weight, bias = _template()
+    weight, bias = _templates()
     shown = details(frame)
     found: list[Face] = []
     for size in _sizes(frame, settings):
@@ -127,7 +129,7 @@ def likeliest_face(frames: np.ndarray, settings: FaceThresholds) -> Face | None:
     Args:
         frames: uint8 [T, H, W, 3].
     """
-    weight, bias = _template()
+    weight, bias = _templates()
     looks = [details(frames[place]) for place in _looks(frames, settings)]
     best: Face | None = None
     for size in _sizes(frames[0], settings):
@@ -136,7 +138,7 @@ def likeliest_face(frames: np.ndarray, settings: FaceThresholds) -> Face | None:
             continue
         row, column = np.unravel_index(int(score.argmax()), score.shape)
         found = place_of_window(int(row), int(column), size, float(score[row, column]))
-        if found.score > bias and (best is None or found.score > best.score):
+        if found.score > bias.max() and (best is None or found.score > best.score):
             best = found
     return best
 
