@@ -1,6 +1,7 @@
 """Sweeps and stages: every point is measured once, on the same prompts, and what is drawn is what was found."""
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,13 +175,29 @@ def kept(tmp_path: Path) -> ExportRecipe:
 def test_every_kept_step_of_a_run_is_measured(kept: ExportRecipe, tmp_path: Path) -> None:
     report = stage_effects(kept, tmp_path / "out", count=2, seconds=1.0, batch=2)
     assert report["steps"] == [2, 4]
-    assert report["stages"] == [{"name": "a", "ends": 3}, {"name": "b", "ends": 6}]
+    assert [(stage["name"], stage["ends"]) for stage in report["stages"]] == [("a", 3), ("b", 6)]
     assert set(report["points"]) == {"step 2", "step 4", "truth"}
     assert report["points"]["step 2"]["sharpness"] != report["points"]["step 4"]["sharpness"]
     assert (tmp_path / "out" / "stages.png").is_file()
     assert not kept.output.exists()
-    with pytest.raises(VivaceError, match="no such checkpoint"):
+    with pytest.raises(VivaceError, match="No checkpoint was kept at step 3; there are 2, 4"):
         stage_effects(kept, tmp_path / "other", steps=[3], count=2, seconds=1.0)
+
+
+def test_runs_that_began_with_each_other_are_drawn_one_after_another(kept: ExportRecipe, tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    shutil.copytree(kept.run, later)
+    report = stage_effects(kept, tmp_path / "out", runs=[kept.run, later], steps=[2, 10], count=2, seconds=1.0, batch=2)
+    assert report["steps"] == [2, 10]
+    assert [(stage["run"], stage["ends"]) for stage in report["stages"]] == [
+        (kept.run.name, 3),
+        (kept.run.name, 6),
+        ("later", 9),
+        ("later", 12),
+    ]
+    assert report["points"]["step 2"]["sharpness"] != report["points"]["step 10"]["sharpness"]
+    with pytest.raises(VivaceError, match="there are 2, 4, 8, 10"):
+        stage_effects(kept, tmp_path / "out", runs=[kept.run, later], steps=[6], count=2, seconds=1.0)
 
 
 def test_a_task_is_shown_with_its_command_or_its_refusal(model_folder: Path, tmp_path: Path) -> None:
