@@ -17,6 +17,7 @@ from vivace.cli.main import main
 from vivace.conversion import folder as folder_module
 from vivace.conversion import writing as writing_module
 from vivace.conversion.nava import Converted, convert_nava, restore_nava
+from vivace.conversion.sources import read_header
 from vivace.conversion.writing import write_safetensors
 from vivace.errors import VivaceError
 from vivace.models.nava import NavaTransformer
@@ -420,6 +421,10 @@ def test_missing_and_wrong_parts_are_named(release: Release, tmp_path: Path) -> 
             attempt(release.parts | {name: release.parts[wrong]})
     with pytest.raises(VivaceError, match="cannot be read"):
         attempt(release.parts | {"vae": tmp_path / "nowhere"})
+    deep = tmp_path / "deep.safetensors"
+    deep.write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
+    with pytest.raises(VivaceError, match="neither safetensors"):
+        read_header(deep)
     incomplete = Path(shutil.copytree(release.parts["vae"], tmp_path / "incomplete"))
     next(incomplete.glob("*.safetensors")).unlink()
     with pytest.raises(VivaceError, match="no weights"):

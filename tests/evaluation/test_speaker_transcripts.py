@@ -29,7 +29,9 @@ def test_speakers_are_matched_and_the_rates_are_averaged(tmp_path: Path) -> None
     assert result.reasons == {"nothing is to be said": 1, "no transcripts is given": 1}
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[]", '{"said": ["a"]}', '{"said": "a", "heard": ["a"]}'])
+@pytest.mark.parametrize(
+    "content", ["no JSON", "[]", "[" * 100_000, '{"said": ["a"]}', '{"said": "a", "heard": ["a"]}']
+)
 def test_other_files_are_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(VivaceError, match="cannot be read"):

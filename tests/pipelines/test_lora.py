@@ -201,6 +201,10 @@ def test_what_does_not_fit_is_listed_in_one_sentence(pipeline, tmp_path):
         pipeline.load_lora_weights(good, scale=float("nan"))
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
+    deep = tmp_path / "deep.safetensors"
+    save_file(good, deep, {"lora_adapter_metadata": "[" * 100_000})
+    with pytest.raises(VivaceError, match="damaged"):
+        pipeline.load_lora_weights(deep)
     for path, words in ((broken, "damaged"), (tmp_path / "gone.safetensors", "does not exist"), (tmp_path, "does not")):
         with pytest.raises(VivaceError, match=words):
             pipeline.load_lora_weights(path)

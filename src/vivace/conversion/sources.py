@@ -119,7 +119,7 @@ def _shards(folder: Path) -> list[Path]:
         return found[:1]
     try:
         names = sorted(set(json.loads(indexes[0].read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise VivaceError(f"Index {str(indexes[0])!r} cannot be read; copy or download it again.") from None
     for name in names:
         if Path(name).name != name or not (folder / name).is_file():
@@ -169,7 +169,7 @@ def read_header(file: Path) -> dict[str, Stored]:
         stored = {name: Stored(tuple(e["shape"]), DTYPES[e["dtype"]]) for name, e in header.items()}
     except OSError as error:
         raise VivaceError(f"Weights {str(file)!r} cannot be read ({error.strerror}); check the path.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error):
         raise VivaceError(
             f"Weights {str(file)!r} are neither safetensors nor a PyTorch checkpoint, or are cut short; "
             "download them again."

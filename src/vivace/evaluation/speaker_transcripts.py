@@ -34,7 +34,7 @@ def read_transcripts(path: Path) -> SpeakerTranscripts:
         sides = told["said"], told["heard"]
         if not all(isinstance(side, list) and all(isinstance(text, str) for text in side) for side in sides):
             raise TypeError("said and heard must be lists of texts")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise VivaceError(
             f"Transcripts {str(path)!r} cannot be read ({error}); "
             'give JSON such as {"said": ["text of one speaker", ...], "heard": [...]}.'

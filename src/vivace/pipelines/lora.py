@@ -116,7 +116,7 @@ def read_adapter_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             # diffusers writes PEFT's settings into the file, each under the component's name.
             settings = json.loads(metadata.get("lora_adapter_metadata", "{}"))
             settings = {key.removeprefix("transformer."): value for key, value in settings.items()}
-    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+    except (SafetensorError, OSError, ValueError, AttributeError, RecursionError) as error:
         raise VivaceError(f"LoRA {str(path)!r} cannot be read ({error}); it is damaged, get it again.") from None
     return tensors, settings
 

@@ -124,9 +124,10 @@ def test_a_strip_keeps_every_click_and_its_marks_lie_at_their_times(tmp_path: Pa
     assert marks == pytest.approx([4 + 972 * time / 2.0 for time in (0.3, 0.8, 1.3)], abs=0.1)
     assert drawn.count("dashed") == 3
     assert draw_strip(strip_of(Clip(None, 24, sound, 16000)), None).count("<image") == 0
-    (tmp_path / "s.json").write_text("{}")
-    with pytest.raises(VivaceError, match="cannot be read"):
-        load_strip(tmp_path / "s.json")
+    for content in ("{}", "[" * 100_000):
+        (tmp_path / "s.json").write_text(content)
+        with pytest.raises(VivaceError, match="cannot be read"):
+            load_strip(tmp_path / "s.json")
 
 
 def test_a_known_shift_is_found_and_a_metric_that_cannot_tell_it_is_said() -> None:

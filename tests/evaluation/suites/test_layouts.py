@@ -83,9 +83,10 @@ def test_what_is_no_verse_bench_is_refused(tmp_path: Path) -> None:
         with pytest.raises(VivaceError, match=problem):
             verse_bench_suite(*arguments)
     (tmp_path / "set1").mkdir()
-    (tmp_path / "set1" / "1.json").write_text('{"prompt": "A train"}')
-    with pytest.raises(VivaceError, match="none of Verse-Bench"):
-        verse_bench_suite(tmp_path)
+    for content in ('{"prompt": "A train"}', "[" * 100_000):
+        (tmp_path / "set1" / "1.json").write_text(content)
+        with pytest.raises(VivaceError, match="none of Verse-Bench"):
+            verse_bench_suite(tmp_path)
 
 
 def test_columns_name_metrics_that_exist_and_twins_that_exist() -> None:

@@ -189,6 +189,7 @@ def test_a_manifest_says_what_was_asked_for(tmp_path: Path) -> None:
         ('{"id": "x", "speech": "two"}', "unknown key 'speech'"),
         ('{"id": "x", "said": 2}', "no text"),
         ("{", "no JSON"),
+        ("[" * 100_000, "nested too deeply"),
         ("", "no items"),
     ):
         manifest.write_text(bad)

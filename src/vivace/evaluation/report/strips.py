@@ -81,7 +81,7 @@ def load_strip(path: Path) -> Strip:
             tuple(str(picture) for picture in stored["pictures"]),
             tuple((int(low), int(high)) for low, high in stored["wave"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise VivaceError(
             f"Strip {str(path)!r} cannot be read ({error}); remove it, and the report is made without it."
         ) from error

@@ -121,8 +121,9 @@ def read_json_lines(path: Path) -> list[Any]:
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise VivaceError(f"File {str(path)!r}, line {number}, is no JSON ({error.msg}); correct it.") from None
+            except (json.JSONDecodeError, RecursionError) as error:
+                reason = getattr(error, "msg", "nested too deeply")
+                raise VivaceError(f"File {str(path)!r}, line {number}, is no JSON ({reason}); correct it.") from None
     return rows
 
 

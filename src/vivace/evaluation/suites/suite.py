@@ -87,7 +87,7 @@ def read_face_tracks(path: Path) -> list[Any]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         tracks = [FaceTrack(int(row["first"]), np.asarray(row["boxes"], dtype=float)) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise VivaceError(
             f"Face tracks {str(path)!r} cannot be read ({error}); "
             'give JSON such as [{"first": 0, "boxes": [[left, top, right, bottom], ...]}].'

@@ -200,7 +200,7 @@ def _item(path: Path, group: str, seed: int, rewritten: Mapping[str, str]) -> Su
         heard = next((str(text).strip() for text in told.get("audio_prompt") or () if str(text).strip()), "")
         speech = told.get("speech_prompt") or {}
         speaker, said = (str(speech.get(key) or "").strip() for key in ("speaker", "text"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VivaceError(f"Item {str(path)!r} is none of Verse-Bench ({error!r}); give the original file.") from error
     texts = {name: text for name, text in (("audio_prompt", heard), ("said", said)) if text}
     files = {"image": image} if (image := _beside(path, _IMAGES)) is not None else {}
