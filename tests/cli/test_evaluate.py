@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from tests.perception.published.test_picture_networks import laion_folder
-from tests.tiny import tiny_pipeline, tiny_transformer
+from tests.tiny import tiny_pipeline, tiny_speaking_pipeline, tiny_transformer
 
 from vivace.cli.main import main
 from vivace.media import read_clip
@@ -48,6 +48,31 @@ def test_clips_and_true_clips_have_the_size_asked_for(long_reader: Path, tmp_pat
     assert summary["settings"]["size"] == "96x64"
     sizes = {read_clip(path).frames.shape[1:3] for path in (tmp_path / "run").rglob("*.mp4")}
     assert sizes == {(64, 96)}
+
+
+def test_timbre_guides_what_is_spoken_and_leaves_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline = tiny_speaking_pipeline(vocabulary=("says",))
+    pipeline.register_modules(transformer=tiny_transformer(speaker_dim=8, speakers_keep_text=True, text_len=256))
+    pipeline.save_pretrained(tmp_path / "speaker")
+    command = ["evaluate", "world", "--model", str(tmp_path / "speaker"), "--seconds", "1", "--steps", "1"]
+    command += ["--no-hand", "--no-camera", "--no-compare-alignment", "--count", "2"]
+
+    def sounds(name: str, *words: str) -> dict[str, bytes]:
+        told = ["--group", "talk-seen", "--keep-clips", "--output", str(tmp_path / name), *words]
+        assert main([*command, *told]) == 0
+        made = (tmp_path / name / "clips" / "model").glob("*.mp4")
+        return {path.stem: read_clip(path).audio.tobytes() for path in made}
+
+    plain, guided = sounds("plain"), sounds("guided", "--guide", "timbre=9")
+    assert {name: plain[name] == guided[name] for name in plain} == {
+        "seen-0000": True,
+        "unseen-0000": True,
+        "talk-seen-0000": False,
+        "talk-seen-0001": False,
+    }
+    capsys.readouterr()
+    assert main([*command, "--no-more", "--guide", "timbre=9"]) == 2
+    assert "no prompt has speech" in capsys.readouterr().err
 
 
 def test_seeds_give_several_clips_of_each_prompt(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,7 +83,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
     """
     from vivace.cli.making import Models
     from vivace.evaluation.codecs import round_trip
-    from vivace.evaluation.groups import check_groups
+    from vivace.evaluation.groups import check_groups, is_talk
     from vivace.evaluation.kept_clips import KeptClips
     from vivace.evaluation.ledger import Run
     from vivace.evaluation.prompts import check_request
@@ -106,12 +106,17 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
         "preset": asked.preset,
         "guides": guides,
     }
-    plan = pipeline.plan("a clip", **settings)
+    speaks = _has_voices(pipeline)
+    plan = pipeline.plan("a clip", **settings | {"guides": _unvoiced(guides) if speaks else guides})
+    items = _items(asked, pipeline, plan.height, plan.width, task)
+    if speaks and "timbre" in guides and not any(is_talk(i.group) and i.scene is not None for i in items):
+        raise VivaceError("Guide 'timbre' has nothing to act on, because no prompt has speech; add a group of talk.")
     told = {
         "seconds": float(plan.timeline.seconds),
         "size": f"{plan.width}x{plan.height}",
         "preset": plan.preset.model_dump(mode="json"),
     }
+    told |= {"timbre": guides["timbre"]} if "timbre" in guides else {}
     run = Run(asked.model, model_hash, asked.split, told | ({} if task == "t2av" else {"task": task}))
     parts = [
         Path(asked.model).name,
@@ -124,7 +129,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
     with bars(asked.as_json) as progress, memory_told():
         summary = evaluate_world(
             _generators(asked, pipeline, settings, plan.preset, task),
-            _items(asked, pipeline, plan.height, plan.width, task),
+            items,
             folder,
             run,
             task=task,
@@ -203,9 +208,12 @@ def _generator(pipeline: ClipPipeline, settings: dict[str, Any], task: TaskName)
         arguments: dict[str, Any] = {name: [thing[name] for thing in things] for name in things[0]}
         if task in ("t2a", "t2v"):
             arguments["modalities"] = "audio" if task == "t2a" else "video"
-        arguments |= _voices(pipeline, items)
+        voices = _voices(pipeline, items)
+        if not voices and _has_voices(pipeline):
+            arguments["guides"] = _unvoiced(settings["guides"])
+        arguments |= voices
         seeds = [item.seed for item in items]
-        made: Any = pipeline([item.prompt for item in items], seed=seeds, **settings, **arguments)
+        made: Any = pipeline([item.prompt for item in items], seed=seeds, **settings | arguments)
         sides = [[None] * len(items) if side is None else side for side in (made.frames, made.audio)]
         return [
             Clip(frames, made.fps, None if audio is None else peak_limited(audio), made.audio_sample_rate)
@@ -215,12 +223,21 @@ def _generator(pipeline: ClipPipeline, settings: dict[str, Any], task: TaskName)
     return generate
 
 
+def _has_voices(pipeline: ClipPipeline) -> bool:
+    return bool(pipeline.transformer.config.get("speaker_dim"))
+
+
+def _unvoiced(guides: Mapping[str, float]) -> dict[str, float]:
+    """Guides of prompts in which nobody is to sound like a recording: timbre has nothing to act on there."""
+    return {name: scale for name, scale in guides.items() if name != "timbre"}
+
+
 def _voices(pipeline: ClipPipeline, items: Sequence[WorldItem]) -> dict[str, Any]:
     """A recording for every span of true scenes, where the model has voices."""
     from vivace.conditioning.voices import recording
     from vivace.evaluation.tasks import REFERENCE_RATE, references
 
     spoken = [[recording(sound, REFERENCE_RATE) for sound in references(item)] for item in items]
-    if not pipeline.transformer.config.get("speaker_dim") or not any(spoken):
+    if not _has_voices(pipeline) or not any(spoken):
         return {}
     return {"voices": spoken}
