@@ -10,7 +10,7 @@ from tests.tiny import tiny_pipeline, tiny_speaking_pipeline
 from vivace.media import Clip
 from vivace.models.nava_context import NavaContext
 from vivace.pair import AV
-from vivace.pipelines.clip_pipeline import finished_sound
+from vivace.pipelines.decoding import finished_sound
 from vivace.pipelines.nava import NavaPipeline
 from vivace.sampling.presets import MENDED, OFFICIAL, Preset
 

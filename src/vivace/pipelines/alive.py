@@ -22,10 +22,11 @@ from vivace.models.alive_context import AliveContext, ClipConditions
 from vivace.models.vocoder import IstftVocoder
 from vivace.pair import AV
 from vivace.pipelines.capabilities import AliveCapabilities
-from vivace.pipelines.clip_pipeline import ClipPipeline, load_offloaded
+from vivace.pipelines.clip_pipeline import ClipPipeline
 from vivace.pipelines.clip_plan import ClipPlan, adjusted
 from vivace.pipelines.guide_checks import check_sides
 from vivace.pipelines.materials import Modalities
+from vivace.pipelines.placing import load_offloaded
 from vivace.pipelines.references import fitted_references
 from vivace.sampling.guidance import Branch, Guidance
 from vivace.sampling.loop import Given

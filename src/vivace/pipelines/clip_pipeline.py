@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -28,25 +26,23 @@ from vivace.conditioning.given import (
 )
 from vivace.data.fingerprint import weights_hash
 from vivace.errors import VivaceError
-from vivace.media.decode_audio import resample
 from vivace.models.codecs import decode_audio
 from vivace.pair import AV, Modality
 from vivace.pipelines.checksums import check_weights, has_checksums, write_checksums
 from vivace.pipelines.clip_plan import ClipPlan, Planned
+from vivace.pipelines.clock import Clock
 from vivace.pipelines.compiling import check_compiler
-from vivace.pipelines.decoding import decode_levels
+from vivace.pipelines.decoding import decode_levels, finished_sound
 from vivace.pipelines.folder import check_folder, locate_model
 from vivace.pipelines.lora import LoraLoading
-from vivace.pipelines.placing import Placed
+from vivace.pipelines.placing import Placed, load_offloaded
 from vivace.pipelines.windows import Sides, following, joined, window_count, window_seed
 from vivace.sampling.guidance import Branch
 from vivace.sampling.loop import Given, GivenPolicy, SamplingCancelledError, Step, denoise
 from vivace.sampling.noise import batch_noise
-from vivace.sampling.presets import Steps
 from vivace.sampling.solvers import solver_for
 from vivace.timeline import Timeline
 
-_LIMIT = 0.99
 # Called as (pipeline, step, timestep, {"latents": AV(video, audio)}).
 OnStepEnd = Callable[[Any, int, int, dict[str, AV[Tensor]]], Any]
 
@@ -486,21 +482,6 @@ def _beside(side: Modality, made: AV[Tensor], given: AV[Given]) -> AV[Given]:
     return AV(whole.video or given.video, given.audio)
 
 
-def finished_sound(audio: np.ndarray, rate: int, preset: Steps) -> tuple[np.ndarray, int]:
-    """Sound [B, C, N] at the preset's rate and peak, and that rate (Hz). Sound that a user gave stays as it was."""
-    target = preset.sound_rate or rate
-    clips = [resample(np.ascontiguousarray(clip), rate, target) for clip in audio]
-    if preset.sound_peak is not None:
-        # The published program limits its sound to 0.99 before it scales it; silence has no peak to bring up.
-        clips = [clip.clip(-_LIMIT, _LIMIT) for clip in clips]
-        peaks = [float(np.abs(clip).max(initial=0.0)) for clip in clips]
-        clips = [
-            clip * np.float32(preset.sound_peak / peak) if peak else clip
-            for clip, peak in zip(clips, peaks, strict=True)
-        ]
-    return np.stack(clips), target
-
-
 def not_finite_in(module: torch.nn.Module) -> str | None:
     """The name of a tensor with a value that is not finite, if there is one."""
     for name, tensor in module.state_dict().items():
@@ -510,23 +491,3 @@ def not_finite_in(module: torch.nn.Module) -> str | None:
             if not all(torch.isfinite(extreme) for extreme in torch.aminmax(wide)):
                 return name
     return None
-
-
-def load_offloaded(module: torch.nn.Module) -> None:
-    """Bring an offloaded module to its device before something other than its forward is called."""
-    hook = getattr(module, "_hf_hook", None)
-    if hook is not None:
-        hook.pre_forward(module)
-
-
-class Clock:
-    """Wall time per phase."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def timing(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.spent[phase] = time.perf_counter() - start

@@ -21,10 +21,11 @@ from vivace.models.nava_context import NavaContext
 from vivace.models.vocoder import IstftVocoder
 from vivace.pair import AV
 from vivace.pipelines.capabilities import Capabilities
-from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline, load_offloaded
+from vivace.pipelines.clip_pipeline import ClipOutput, ClipPipeline
 from vivace.pipelines.clip_plan import ClipPlan, adjusted
 from vivace.pipelines.guide_checks import check_sides
 from vivace.pipelines.materials import Modalities
+from vivace.pipelines.placing import load_offloaded
 from vivace.sampling.guidance import Guidance
 from vivace.sampling.loop import Given, SamplingCancelledError
 from vivace.sampling.presets import Preset

@@ -60,3 +60,10 @@ class Placed:
                 module.to("cpu")
             if modules and torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+
+def load_offloaded(module: torch.nn.Module) -> None:
+    """Bring an offloaded module to its device before something other than its forward is called."""
+    hook = getattr(module, "_hf_hook", None)
+    if hook is not None:
+        hook.pre_forward(module)

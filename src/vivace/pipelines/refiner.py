@@ -26,8 +26,8 @@ from vivace.models.refiner import AliveRefinerTransformer, RefinerContext, heard
 from vivace.pair import AV
 from vivace.pipelines.alive import AlivePipeline
 from vivace.pipelines.checksums import check_weights, has_checksums, write_checksums
-from vivace.pipelines.clip_pipeline import Clock
 from vivace.pipelines.clip_plan import seeds_for
+from vivace.pipelines.clock import Clock
 from vivace.pipelines.decoding import decode_levels
 from vivace.pipelines.folder import INDEX, REFINERS, check_folder, find_model, read_index, shipped_models
 from vivace.pipelines.refiner_abilities import RefinerCapabilities
