@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 from vivace.errors import VivaceError
 from vivace.evaluation.groups import group_items, is_talk
 from vivace.evaluation.ledger import whole_rows
-from vivace.evaluation.prompts import true_clip
+from vivace.evaluation.prompts import WorldItem, true_clip
 from vivace.evaluation.statistics import bootstrap_interval, pooled
 from vivace.evaluation.words import word_errors
 from vivace.media import read_clip
@@ -60,18 +60,32 @@ def second_opinion(folder: Path, condition: str = "model") -> dict[str, Any]:
     run = json.loads((folder / "run.json").read_text())
     width, height = map(int, run["settings"]["size"].split("x"))
     shape: dict[str, Any] = {"seconds": run["settings"]["seconds"], "height": height, "width": width}
+    kept = folder / "clips" / condition.replace(" ", "-")
+    rows = [row for row in rows if (kept / f"{row['id']}.mp4").is_file()]
+    if not rows:
+        raise VivaceError(f"Folder {str(folder)!r} has kept no talk; evaluate with --keep-clips.")
+    items = {item.id: item for group in {row["group"] for row in rows} for item in items_of(run, group, rows, shape)}
     records: dict[tuple[str, str], list[list[float]]] = {}
     for row in rows:
         said = [word for span in row["expected"]["spans"] for word in span["words"].split()]
-        clip = read_clip(folder / "clips" / condition.replace(" ", "-") / f"{row['id']}.mp4")
-        number = _NUMBER.search(row["id"])
-        assert number is not None
-        item = group_items(run["split"], [row["group"]], int(number[1]) + 1, **shape)[-1]
-        for name, each in (("generated", clip), ("truth", true_clip(item))):
+        clip = read_clip(kept / f"{row['id']}.mp4")
+        for name, each in (("generated", clip), ("truth", true_clip(items[row["id"].partition("~")[0]]))):
             if each.audio is not None:
                 for listener, record in opinions(said, each.audio, each.sample_rate, second).items():
                     records.setdefault((name, listener), []).append(record)
     return {f"{name}, {listener}": _rate(found) for (name, listener), found in records.items()}
+
+
+def items_of(
+    run: Mapping[str, Any], group: str, rows: Sequence[Mapping[str, Any]], shape: dict[str, Any]
+) -> list[WorldItem]:
+    """A group's items, as many as the rows need."""
+    last = max(
+        int(found[1])
+        for row in rows
+        if row["group"] == group and (found := _NUMBER.search(row["id"].partition("~")[0]))
+    )
+    return group_items(run["split"], [group], max(last + 1, 2), **shape)
 
 
 def _rate(records: list[list[float]]) -> dict[str, float]:

@@ -215,6 +215,13 @@ def test_a_task_is_shown_with_its_command_or_its_refusal(model_folder: Path, tmp
     assert "--model" not in page
 
 
+def test_a_second_opinion_finds_the_scenes_of_kept_clips_from_the_first_on() -> None:
+    rows = [{"id": name, "group": "talk-unseen"} for name in ("talk-unseen-0000", "talk-unseen-0000~seed1")]
+    found = second_opinion.items_of({"split": "val"}, "talk-unseen", rows, {"height": 32, "width": 32})
+    assert found[0].id == "talk-unseen-0000"
+    assert found[0].scene is not None
+
+
 def test_a_second_opinion_is_skipped_with_its_reason_where_the_package_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
