@@ -27,6 +27,7 @@ from benchmarks.panels import Panel, draw_panels
 
 from vivace.cli.making import Models
 from vivace.errors import VivaceError
+from vivace.evaluation.generating import has_voices
 from vivace.evaluation.ledger import Run
 from vivace.evaluation.report.charts import Point
 from vivace.evaluation.summary import TRUTH
@@ -141,7 +142,7 @@ def sweep(
     plan = pipeline.plan("a clip", **settings)
     preset = plan.preset
     assert isinstance(preset, Preset)
-    if not pipeline.transformer.config.speaker_dim:
+    if not has_voices(pipeline):
         scales = {guide: values for guide, values in scales.items() if guide != "timbre"}
     other = beside(pipeline, preset, settings)
     own = {guide: values for guide, values in scales.items() if other is None or guide != other.guide}

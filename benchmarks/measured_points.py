@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vivace.conditioning.voices import recording
 from vivace.errors import VivaceError
+from vivace.evaluation.generating import clips, voiced
 from vivace.evaluation.groups import group_items, groups_of
 from vivace.evaluation.ledger import Run, whole_rows
 from vivace.evaluation.paired import paired_difference
@@ -22,9 +22,8 @@ from vivace.evaluation.prompts import WorldItem, true_clip, world_items
 from vivace.evaluation.report.charts import Estimate
 from vivace.evaluation.statistics import bootstrap_interval
 from vivace.evaluation.summary import TRUTH
-from vivace.evaluation.tasks import REFERENCE_RATE, references
 from vivace.evaluation.world import Generate, evaluate_world
-from vivace.media import Clip, peak_limited
+from vivace.media import Clip
 from vivace.perception.flicker import measure_flicker
 from vivace.perception.sharpness import measure_sharpness
 from vivace.perception.spectra import at_detector_rate, mel_power
@@ -99,20 +98,8 @@ def generator(pipeline: NavaPipeline, **settings: Any) -> Generate:
     """Clips of the items by this pipeline, with the voices of their scenes where it has voices."""
 
     def generate(items: Sequence[WorldItem]) -> list[Clip]:
-        spoken = [[recording(sound, REFERENCE_RATE) for sound in references(item)] for item in items]
-        voices: dict[str, Any] = {"voices": spoken} if any(spoken) and pipeline.transformer.config.speaker_dim else {}
-        seeds = [item.seed for item in items]
-        asked = dict(settings)
-        if not voices:  # where nobody is to sound like a recording, timbre has nothing to act on
-            guides = {name: scale for name, scale in (settings.get("guides") or {}).items() if name != "timbre"}
-            asked["guides"] = guides or None
-        made = pipeline([item.prompt for item in items], seed=seeds, **asked, **voices)
-        assert made.frames is not None
-        assert made.audio is not None
-        return [
-            Clip(frames, made.fps, peak_limited(audio), made.audio_sample_rate)
-            for frames, audio in zip(np.asarray(made.frames), np.asarray(made.audio), strict=True)
-        ]
+        voices = voiced(pipeline, items, settings.get("guides"))
+        return clips(pipeline, [item.prompt for item in items], [item.seed for item in items], **settings | voices)
 
     return generate
 

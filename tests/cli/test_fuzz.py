@@ -29,6 +29,8 @@ GOOD: dict[str, list[str]] = {
     "--seed": ["0", "7"],
     "--preset": ["plain", "aligned"],
     "--guide": ["text=3", "align.audio=1.5", "timbre=0"],
+    "--cache": ["0", "0.2"],
+    "--first-frame": ["held", "overwritten", "noised"],
     "--only": ["video", "audio"],
     "--output": ["clip.mp4", "folder/clip.wav"],
     # Names of files that `given_files` writes.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_a_continued_clip_counts_the_new_seconds(model_folder: Path, capsys: Cap
     longer, sound = read_audio(made["path"]), read_audio("sound.wav")
     assert longer.shape[1] > sound.shape[1] + 3000
     assert np.abs(longer[:, : sound.shape[1]] - sound).max() < 1e-4
+
+
+def test_the_published_first_frame_procedure_is_one_option(model_folder: Path, capsys: Capture) -> None:
+    held, published = (
+        _made(capsys, model_folder, "--image", "picture.png", "--first-frame", way, "--output", f"{way}.mp4")
+        for way in ("held", "overwritten")
+    )
+    records = [json.loads(Path(made["record"]).read_text()) for made in (held, published)]
+    assert records[0]["latents_sha256"] != records[1]["latents_sha256"]
+    assert [record["settings"]["first_frame"] for record in records] == ["held", "overwritten"]
+    assert main(["rerun", published["path"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["same_latents"] is True
+    before = sorted(Path().iterdir())
+    command = ["generate", "a drum", "--model", str(model_folder), "--first-frame"]
+    for words in (["held"], ["freely", "--image", "picture.png"]):
+        assert main([*command, *words]) == 2
+        shown = capsys.readouterr().err
+        assert re.search("first_frame.*; (leave it out|use one of)", shown), shown
+    assert sorted(Path().iterdir()) == before
 
 
 def test_rerun_makes_the_same_clip_while_the_file_is_what_it_was(model_folder: Path, capsys: Capture) -> None:
@@ -223,6 +243,21 @@ def test_a_size_of_sound_alone_is_told_to_have_no_effect(model_folder: Path, cap
     assert note in _made(capsys, model_folder, "--only", "audio", "--size", "32x64")["notes"]
     for words in (["--only", "audio"], ["--only", "video", "--size", "32x64"]):
         assert not [told for told in _made(capsys, model_folder, *words)["notes"] if "Sound alone" in told]
+
+
+def test_sound_that_is_no_numbers_is_refused_by_the_file_s_name(model_folder: Path, capsys: Capture) -> None:
+    for number, bad in enumerate((np.nan, np.inf)):
+        samples = np.full(32000, 0.1, "<f4")
+        samples[5] = bad
+        size = samples.nbytes
+        layout = struct.pack("<IHHIIHH", 16, 3, 1, 16000, 64000, 4, 32)  # float32, mono, 16 kHz
+        head = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", size)
+        Path(f"bad{number}.wav").write_bytes(head + samples.tobytes())
+        for option, prompt in (("--voice", "<S>hello<E>"), ("--audio", "a drum"), ("--extend", "a drum")):
+            assert main(["generate", prompt, "--model", str(model_folder), option, f"bad{number}.wav"]) == 2
+            shown = capsys.readouterr().err
+            assert f"bad{number}.wav' has samples of sound that are no numbers; export it again." in shown
+            assert shown.count("\n") == 1
 
 
 def test_moving_pictures_are_continued_or_told_to_be_converted(model_folder: Path, capsys: Capture) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vivace.cli.outputs import Outputs, mark_of, sheet_mark, write_sheet
+from vivace.cli.main import main
+from vivace.cli.outputs import Outputs, check_folder, mark_of, sheet_mark, write_sheet
 from vivace.errors import VivaceError
 from vivace.media import read_image
 
@@ -45,6 +46,29 @@ def test_a_path_that_cannot_be_is_refused_before(tmp_path: Path) -> None:
         with pytest.raises(VivaceError, match="is no possible path"):
             Outputs(tmp_path / name).check()
     Outputs(tmp_path / ("a" * 250 + ".mp4")).check()
+
+
+def test_a_folder_that_cannot_be_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("x")
+    Path("jobs.jsonl").write_text('{"prompt": "a drum"}\n')
+    recipe = str(Path(__file__).parents[2] / "recipes" / "nano-nava" / "1-render-validation.toml")
+    for words, problem in (
+        (["evaluate", "world", "--output", "file"], "is a file"),
+        (["batch", "jobs.jsonl", "--output", "file/clips"], "is a file"),
+        (["batch", "jobs.jsonl", "--output", "/proc/clips"], "cannot be written"),
+        (["train", recipe, "--run", "file"], "is a file"),
+    ):
+        assert main(words) == 2
+        shown = capsys.readouterr().err
+        assert problem in shown
+        assert shown.endswith("; choose another folder.\n")
+        assert shown.count("\n") == 1
+        assert sorted(path.name for path in Path().iterdir()) == ["file", "jobs.jsonl"]
+    check_folder(Path("new/inner"))
+    assert not Path("new").exists()
 
 
 def test_all_parts_appear_or_none(tmp_path: Path) -> None:

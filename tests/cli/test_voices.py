@@ -46,6 +46,19 @@ def _made(capsys: Capture, *words: str) -> dict[str, Any]:
     return {**entries, **json.loads(read_metadata(entries["path"])["vivace"])}
 
 
+def test_a_voice_that_is_not_heard_is_told(speaking: str, capsys: Capture) -> None:
+    write_wav("given.wav", np.full((1, 32000), 0.1, np.float32), 16000)
+    common = ("generate", "<S>two<E>", "--model", speaking, "--seed", "1", "--steps", "1", "--voice", "anna.wav")
+    for more, told in (
+        (["--only", "video"], ["clip has none"]),
+        (["--audio", "given.wav"], ["sound is given"]),
+        ([], []),
+    ):
+        notes = [note for note in _made(capsys, *common, *more)["notes"] if "voice is not heard" in note]
+        assert len(notes) == len(told)
+        assert all(why in note for why, note in zip(told, notes, strict=True))
+
+
 def test_voices_are_heard_recorded_and_made_again(speaking: str, capsys: Capture) -> None:
     common = ("generate", TWO, "--model", speaking, "--seed", "1")
     both = _made(capsys, *common, "--voice", "anna.wav", "--voice", "ben.wav")

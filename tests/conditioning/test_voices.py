@@ -115,7 +115,7 @@ def test_a_click_says_nothing_of_how_loud_a_voice_is() -> None:
         (np.pad(hum(0.2), RATE), "0.36 s of speech"),
         (np.sign(hum(1.0)), "clipped"),
         (np.clip(30 * hum(1.0), -1, 1), "clipped"),
-        (np.full(RATE, np.nan), "not mono"),
+        (np.full(RATE, np.nan), "not finite"),
         (np.zeros((2, RATE)), "not mono"),
     ],
 )

@@ -1,9 +1,13 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from vivace.errors import VivaceError
 from vivace.evaluation.codecs import codec_report, log_mel_distance, round_trip
 from vivace.evaluation.fidelity import buzz_db, end_click_db, moving_pixels, psnr, square_errors
+from vivace.evaluation.metric import Sample, Undefined
+from vivace.evaluation.quality_metrics import sound_metrics
 from vivace.media import Clip
 from vivace.pipelines.nava import NavaPipeline
 from vivace.timeline import Timeline
@@ -56,6 +60,12 @@ def test_end_click_is_a_rise_in_the_last_moments() -> None:
     clicking = ringing()
     clicking[:, -100:] += np.random.default_rng(0).normal(scale=0.05, size=(2, 100)).astype(np.float32)
     assert end_click_db(clicking) > 6.0
+    (click,) = [metric for metric in sound_metrics() if metric.name == "sound_end_click"]
+    for sound, low, high in ((ringing(), -100, 0.5), (clicking, 6, 100)):
+        (value, _) = click.outcome(Sample("0", clip=Clip(None, Fraction(24), sound, 16000)))
+        assert low < value < high
+    brief = Clip(None, Fraction(24), ringing()[:, :1500], 16000)
+    assert isinstance(click.outcome(Sample("0", clip=brief)), Undefined)
     assert end_click_db(np.zeros((2, 32000), dtype=np.float32)) == 0.0
 
 

@@ -98,6 +98,7 @@ def test_the_wrong_mouth_the_wrong_voice_and_the_wrong_pitch_are_noticed() -> No
     exchanged = (replace(RIGHT[0], voice=BEN), replace(RIGHT[1], voice=ANNA))
     assert scores(percept(exchanged))["voice_own_wins"] == 0
     assert scores(percept(exchanged))["voice_own"] == pytest.approx(0)
+    assert scores(percept(exchanged))["voice_own_over_other"] == pytest.approx(-1)
     higher = tuple(replace(s, pitch=s.pitch * 2 ** (1 / 12)) for s in RIGHT if s.pitch)
     assert scores(percept(higher))["pitch_error"] == pytest.approx(1)
 

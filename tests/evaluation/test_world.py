@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vivace.errors import VivaceError
+from vivace.evaluation.groups import group_items
 from vivace.evaluation.ledger import Ledger, Run
 from vivace.evaluation.prompts import WorldItem, true_clip, world_items
 from vivace.evaluation.shift_verdicts import NOTE
@@ -237,3 +238,16 @@ def test_clips_can_be_scored_without_a_run(items: list[WorldItem], perfect: Perf
     assert moved["av_event_f1_50ms"].value < 0.3
     with pytest.raises(VivaceError, match="expectations"):
         score_clips(clips, [])
+
+
+def test_a_clip_is_compared_with_its_own_voices_by_itself_and_with_others_in_the_summary(tmp_path: Path) -> None:
+    items = group_items("val", ["talk-seen"], 2, seconds=1.0, height=64, width=64, hand=False)
+    summary = evaluate_world({"model": Perfect(items)}, items, tmp_path, RUN)
+    scores = summary["groups"]["talk-seen"]["model"]
+    rows = [json.loads(line)["metrics"] for line in (tmp_path / "items.jsonl").read_text().splitlines()]
+    own = [row["voice_own"]["value"] for row in rows if "value" in row["voice_own"]]
+    assert own
+    assert all(value > 0.3 for value in own)
+    assert scores["voice_own_over_other"]["value"] > 0.2
+    # Whose voice another's is depends on the run's other clips, so that no line of its own has it.
+    assert all("undefined" in row["voice_own_over_other"] for row in rows)

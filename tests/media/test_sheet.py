@@ -38,6 +38,12 @@ def test_a_higher_tone_is_drawn_higher_and_silence_is_dark():
     assert image[:, :40].max() < 30 < image[:, 60:].max()
 
 
+@pytest.mark.parametrize("seconds", [0.02, 1.0])
+def test_a_sound_that_goes_on_to_its_end_shows_no_click_there(seconds: float) -> None:
+    image = spectrogram_image(tone(700, seconds), RATE, 100, 64).astype(int)
+    assert np.abs(image - image[:, 50:51]).max() < 40
+
+
 @dataclass
 class Event:
     time: float

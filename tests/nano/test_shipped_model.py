@@ -12,6 +12,7 @@ from tests.nano.conftest import Shipped
 
 import vivace as vivace_package
 from vivace.media import read_clip
+from vivace.pipelines.capabilities import TASKS
 from vivace.pipelines.folder import shipped_models
 from vivace.timeline import Timeline
 
@@ -48,6 +49,14 @@ def test_it_is_small_and_carries_the_record_of_its_training(
         assert "seed" in recipe
         lines = (folder / "training" / part / "metrics.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] + 1 == recipe["loop"]["steps"]
+
+
+def test_nano_nava_has_learned_every_task() -> None:
+    """Tests of what a model makes skip what it has not learned."""
+    index = json.loads((shipped_models()["nano-nava"] / "model_index.json").read_text())["capabilities"]
+    assert set(index["tasks"]) == set(TASKS)
+    assert index["first_frame"] == "held"
+    assert "says" in index["vocabulary"]
 
 
 def test_the_package_with_all_its_models_is_a_wheel_below_95_megabytes(tmp_path: Path) -> None:

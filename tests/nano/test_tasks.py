@@ -87,6 +87,12 @@ def together_and_apart(found: Sequence[Clip]) -> tuple[float, float]:
     return f1(heard), f1([*heard[1:], heard[0]])
 
 
+def test_picture_and_sound_made_from_text_fit_each_other(pipeline: Shipped, items: list[WorldItem]) -> None:
+    own, other = together_and_apart(made_for(pipeline, items[:8], "t2av")[0])
+    assert own > 0.4
+    assert own > 1.5 * other
+
+
 def test_pictures_are_made_for_a_sound(pipeline: Shipped, items: list[WorldItem]) -> None:
     learned(pipeline, "a2v")
     found, parts = made_for(pipeline, items, "a2v")

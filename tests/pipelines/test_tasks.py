@@ -53,6 +53,22 @@ def test_the_published_procedure_sends_the_first_picture_through_the_codec() -> 
     assert not torch.equal(out.latents.video[:, :, :1], clean)
 
 
+def test_the_first_frame_s_procedure_is_a_setting_of_a_call(pipeline: NavaPipeline) -> None:
+    picture = _pictures(1)[0]
+    of_folder = tiny_pipeline(first_frame="overwritten")("a drum", seed=1, image=picture)
+    for preset in (None, "aligned"):
+        held, asked = (
+            pipeline("a drum", seed=1, image=picture, first_frame=way, preset=preset) for way in ("held", "overwritten")
+        )
+        np.testing.assert_array_equal(held.frames[0, 0], picture)
+        assert not np.array_equal(asked.frames[0, 0], picture)
+        if preset is None:
+            np.testing.assert_array_equal(asked.frames, of_folder.frames)
+    for bad, given in (("freely", {"image": picture}), ("held", {})):
+        with pytest.raises(VivaceError, match="first_frame"):
+            pipeline.plan("a drum", first_frame=bad, **given)  # type: ignore[arg-type]
+
+
 def test_a_given_sound_comes_back_and_pictures_are_made_for_it(pipeline: NavaPipeline) -> None:
     sound = _sound(0.2)
     out = pipeline("a drum", seed=1, audio=Clip(None, Fraction(24), sound, RATE))

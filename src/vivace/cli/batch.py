@@ -18,7 +18,7 @@ from vivace.cli.generate import Download, Json, Memory
 from vivace.cli.leftovers import sweep
 from vivace.cli.making import Models, make_clip
 from vivace.cli.options import Request, slug
-from vivace.cli.outputs import Outputs
+from vivace.cli.outputs import Outputs, check_folder
 from vivace.cli.rewriting import Rewrite, RewriteKey, RewriteModel, parse_rewrite
 from vivace.errors import VivaceError, count_of
 
@@ -54,6 +54,7 @@ def batch(
     """
     chosen = {"rewrite": rewrite, "rewrite_model": rewrite_model, "rewrite_key": rewrite_key}
     parse_rewrite(rewrite, rewrite_model, rewrite_key)
+    check_folder(output)
     todo, failures = read_jobs(jobs, {name: value for name, value in chosen.items() if value is not None})
     models, made, kept, start = Models(allow_download, memory, many=True), 0, 0, time.perf_counter()
     notes: list[tuple[int, str]] = []
@@ -88,7 +89,8 @@ def batch(
         summary["notes"] = [{"line": line, "note": note} for line, note in notes]
         print(json.dumps(summary, ensure_ascii=False))
     else:
-        print(f"{made} made, {kept} already there, {len(failures)} failed; clips are in {output}.")
+        where = f"; clips are in {output}" if made + kept else ""
+        print(f"{made} made, {kept} already there, {len(failures)} failed{where}.")
     if failures:
         raise typer.Exit(2)
 

@@ -52,6 +52,13 @@ def generate(
         float | None, typer.Option(metavar="0..1", help="Reuse what steps have in common; 0 is exact, 0.1 is faster.")
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="video|audio", help="Make one side alone.")] = None,
+    first_frame: Annotated[
+        str | None,
+        typer.Option(
+            metavar="held|overwritten|noised",
+            help="How what is given is shown to the model; NAVA: overwritten.",
+        ),
+    ] = None,
     image: Annotated[str | None, typer.Option(metavar="FILE", help="The clip's first picture.")] = None,
     audio: Annotated[str | None, typer.Option(metavar="FILE", help="A sound to make pictures for.")] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="Pictures to make sound for.")] = None,
@@ -124,6 +131,7 @@ def generate(
             dialogue=dialogue,
             lora=lora or (),
             cache=cache,
+            first_frame=first_frame,
             rewrite=rewrite,
             rewrite_model=rewrite_model,
             rewrite_key=rewrite_key,

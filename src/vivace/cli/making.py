@@ -257,6 +257,9 @@ def make_clip(
     )
     if request.only == "audio" and request.size is not None:
         notes.append(f"Sound alone has no pictures, so size {plan.width}x{plan.height} has no effect.")
+    if any(voice is not None for voice in request.voices) and (request.only == "video" or request.audio is not None):
+        why = "the clip has none" if request.only == "video" else "the sound is given"
+        notes.append(f"No sound is made, since {why}: the voice is not heard and shapes the pictures alone.")
     return Made(outputs.clip, record, outputs.sheet, [*notes, *name_notes])
 
 

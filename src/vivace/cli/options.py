@@ -33,6 +33,7 @@ class Request:
         size: (width, height).
         guides: scales over the preset's, sorted by name.
         cache: threshold of the step cache over the preset's; 0 is exact.
+        first_frame: how what is given is shown to the network, over the preset's way.
         only: "video" or "audio", or None for both.
         image: the first picture. audio: the sound to make pictures for. video: the pictures to make sound for.
         extend: the clip to continue.
@@ -55,6 +56,7 @@ class Request:
     preset: str | None = None
     guides: tuple[tuple[str, float], ...] = ()
     cache: float | None = None
+    first_frame: str | None = None
     only: str | None = None
     image: GivenFile | None = None
     audio: GivenFile | None = None
@@ -86,6 +88,7 @@ class Request:
             "preset": self.preset,
             "guides": dict(self.guides),
             "cache": self.cache,
+            "first_frame": self.first_frame,
             "seed": self.seed,
             "modalities": self.only or "both",
         }
@@ -153,6 +156,7 @@ def make_request(
     dialogue: Any = None,
     lora: Any = (),
     cache: Any = None,
+    first_frame: Any = None,
     rewrite: Any = None,
     rewrite_model: Any = None,
     rewrite_key: Any = None,
@@ -164,7 +168,8 @@ def make_request(
     Raises:
         VivaceError: a value that no model could take.
     """
-    for name, text in (("prompt", prompt), ("model", model), ("negative", negative), ("preset", preset)):
+    texts = {"prompt": prompt, "model": model, "negative": negative, "preset": preset, "first_frame": first_frame}
+    for name, text in texts.items():
         if not isinstance(text, str) and (text is not None or name in ("prompt", "model")):
             raise VivaceError(f"{name} {text!r} is not text; give it in quotation marks.")
     check_prompt(prompt)
@@ -186,6 +191,7 @@ def make_request(
         preset=preset,
         guides=parse_guides(guide),
         cache=_threshold(cache),
+        first_frame=first_frame,
         only=only,
         **{
             name: None if value is None else GivenFile.named(name, value)
@@ -299,6 +305,8 @@ def parse_guides(entries: Sequence[Any]) -> tuple[tuple[str, float], ...]:
             number = float(value)
         except ValueError:
             number = math.nan
+        if equals and name.strip() and value.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
+            raise VivaceError(f"guide {entry!r} has a scale that is not finite; give a number such as 3.")
         if not (equals and name.strip() and math.isfinite(number)):
             raise VivaceError(f"guide {entry!r} is not NAME=VALUE; give a scale such as text=3 or align.audio=1.")
         if name.strip() in guides:

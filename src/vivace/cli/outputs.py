@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +26,30 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MARK = "vivace"
+
+
+def check_folder(path: Path, what: str = "Output") -> None:
+    """Refuse before any work a folder that could not be made or written after it.
+
+    Args:
+        what: how a message calls it.
+
+    Raises:
+        VivaceError: a file in its place, or one that may not be made or written there.
+    """
+    try:
+        nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
+            raise VivaceError(
+                f"{what} {str(path)!r} cannot be made: {str(nearest)!r} is a file; choose another folder."
+            )
+        # Tried, since permissions do not tell of every file system that takes no files.
+        Path(tempfile.mkdtemp(prefix=".vivace-", dir=nearest)).rmdir()
+    except (OSError, ValueError) as error:
+        if isinstance(error, VivaceError):
+            raise
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise VivaceError(f"{what} {str(path)!r} cannot be written ({why}); choose another folder.") from None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from vivace.cli.bars import bars
 from vivace.cli.devices import MEASURES_ON, measuring_device, memory_told
 from vivace.cli.option_sets import takes, words_of
 from vivace.cli.options import DEFAULT_MODEL, parse_guides
+from vivace.cli.outputs import check_folder
 from vivace.errors import VivaceError
 
 if TYPE_CHECKING:
@@ -192,9 +193,10 @@ def run_suite(suite: Suite, asked: SuiteAsked, command: str, found: dict[str, Pa
     published, skipped = published_metrics(named)
     aligned, without = published_av_align()
     tell_unused(named, skipped)
-    model = None if asked.clips is not None else _model_run(suite, asked)
     origin = Path(asked.model).name if asked.clips is None else asked.clips.resolve().name
     folder = asked.output or Path("results") / f"{origin}-{suite.name}"
+    check_folder(folder)  # before a model is loaded
+    model = None if asked.clips is not None else _model_run(suite, asked)
     with bars(asked.as_json) as progress, memory_told():
         summary = evaluate_suite(
             suite,
@@ -258,6 +260,7 @@ def _first(items: Sequence[SuiteItem], count: int) -> tuple[SuiteItem, ...]:
 
 def _model_run(suite: Suite, asked: SuiteAsked) -> ModelRun:
     from vivace.cli.making import Models
+    from vivace.evaluation.generating import has_voices
     from vivace.evaluation.suites.making import ModelRun
 
     guides = dict(parse_guides(asked.guide or ()))
@@ -276,7 +279,7 @@ def _model_run(suite: Suite, asked: SuiteAsked) -> ModelRun:
         "size": f"{plan.width}x{plan.height}",
         "preset": plan.preset.model_dump(mode="json"),
         "first_frames": _shows_first_frames(pipeline) and any("image" in item.files for item in suite.items),
-        "voices": bool(pipeline.transformer.config.get("speaker_dim")),
+        "voices": has_voices(pipeline),
     }
     make, check = _maker(pipeline, settings), _checker(pipeline, settings)
     return ModelRun(make, asked.model, model_hash, told, asked.batch, check)
@@ -304,12 +307,15 @@ def _shows_first_frames(pipeline: ClipPipeline) -> bool:
 
 
 def _maker(pipeline: ClipPipeline, settings: dict[str, Any]) -> MakeClips:
+    from vivace.evaluation.generating import has_voices
+
     pictured = _shows_first_frames(pipeline) and settings.get("modalities") != "audio"
-    voiced = bool(pipeline.transformer.config.get("speaker_dim"))
+    voiced = has_voices(pipeline)
 
     def make(items: Sequence[SuiteItem]) -> list[Clip]:
         from vivace.conditioning.voices import read_voice
-        from vivace.media import Clip, peak_limited, read_image
+        from vivace.evaluation.generating import clips
+        from vivace.media import read_image
 
         given: dict[str, Any] = {}
         if items[0].seconds is not None:
@@ -318,14 +324,8 @@ def _maker(pipeline: ClipPipeline, settings: dict[str, Any]) -> MakeClips:
             given["image"] = [read_image(item.files["image"]) for item in items]
         if voiced and all("voice" in item.files and "<S>" in item.prompt for item in items):
             given["voices"] = [[read_voice(item.files["voice"])] * item.prompt.count("<S>") for item in items]
-        made: Any = pipeline(
-            [item.prompt for item in items], seed=[item.seed for item in items], **{**settings, **given}
-        )
-        sides = [[None] * len(items) if side is None else side for side in (made.frames, made.audio)]
-        return [
-            Clip(frames, made.fps, None if audio is None else peak_limited(audio), made.audio_sample_rate)
-            for frames, audio in zip(*sides, strict=True)
-        ]
+        prompts, seeds = [item.prompt for item in items], [item.seed for item in items]
+        return clips(pipeline, prompts, seeds, **{**settings, **given})
 
     return make
 

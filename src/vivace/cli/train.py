@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from vivace.cli.outputs import check_folder
 from vivace.errors import Stopped, VivaceError
 
 
@@ -43,6 +44,7 @@ def train(
     folder = run or default_run(recipe)
     kept = recipe_json(settings)
     check_same(kept, folder, accept_changes)
+    check_folder(folder, "Run")
     try:
         figures = run_recipe(settings, folder, begun=lambda: remember(kept, folder))
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vivace.cli.options import MAX_SEED
 from vivace.cli.world_portrait import portrait
 from vivace.errors import VivaceError
 
@@ -112,7 +113,7 @@ def play(
 
     frames: Any
     audio: Any
-    if re.fullmatch(r"\d{1,18}", what):
+    if re.fullmatch(r"\d+", what):
         width, height = _size(size)
         check_seconds(seconds, kind)
         timeline = _timeline(seconds, fps)
@@ -210,7 +211,7 @@ def _told(moments: list[tuple[float, str]]) -> str:
 
 
 def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text.strip().lower())
     if found is None:
         raise VivaceError(f"--size {text!r} is not a size; give WIDTHxHEIGHT such as 128x128.")
     return int(found[1]), int(found[2])
@@ -227,6 +228,8 @@ def _scene(seed: int, split: str, kind: str | None, seconds: float) -> Scene:
     from vivace.timeline import Timeline
     from vivace.world import sample_scene
 
+    if seed > MAX_SEED:
+        raise VivaceError(f"Seed {seed} is out of range; give a whole number from 0 to {MAX_SEED}.")
     return sample_scene(seed, split, kind=kind, seconds=float(Timeline.covering(seconds).seconds))
 
 

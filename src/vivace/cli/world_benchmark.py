@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from vivace.cli.bars import bars
 from vivace.cli.devices import MEASURES_ON, measuring_device, memory_told
 from vivace.cli.option_sets import words_of
 from vivace.cli.options import DEFAULT_MODEL, parse_guides, parse_size
+from vivace.cli.outputs import check_folder
 from vivace.cli.suites import tell_unused, weights_named
 from vivace.errors import VivaceError
 
@@ -43,6 +44,10 @@ class WorldAsked:
     steps: Annotated[int | None, typer.Option(help="Denoising steps; the preset's when not given.")] = None
     preset: Annotated[str | None, typer.Option(help="Named steps, solver and guides of the model.")] = None
     guide: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for generate; repeat.")] = None
+    first_frame: Annotated[
+        str | None,
+        typer.Option(metavar="held|overwritten|noised", help="As for generate; for tasks with something given."),
+    ] = None
     compare_alignment: Annotated[
         bool, typer.Option(help="Also generate with alignment guidance switched off (or on at 1 where it is off).")
     ] = True
@@ -83,6 +88,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
     """
     from vivace.cli.making import Models
     from vivace.evaluation.codecs import round_trip
+    from vivace.evaluation.generating import has_voices, without_timbre
     from vivace.evaluation.groups import check_groups, is_talk
     from vivace.evaluation.kept_clips import KeptClips
     from vivace.evaluation.ledger import Run
@@ -93,6 +99,8 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
     if asked.quick:
         asked = replace(asked, count=QUICK, compare_alignment=False, hand=False, camera=False, more=False)
     check_request(asked.split, asked.count)  # before a model is loaded
+    if asked.output is not None:
+        check_folder(asked.output)
     check_groups(asked.group or ())
     width, height = parse_size(asked.size) if asked.size is not None else (None, None)
     task, guides, published = _task(asked.task), dict(parse_guides(asked.guide or ())), _published(asked)
@@ -106,15 +114,20 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
         "preset": asked.preset,
         "guides": guides,
     }
-    speaks = _has_voices(pipeline)
-    plan = pipeline.plan("a clip", **settings | {"guides": _unvoiced(guides) if speaks else guides})
+    speaks = has_voices(pipeline)
+    plan = pipeline.plan("a clip", **settings | {"guides": without_timbre(guides) if speaks else guides})
+    preset = plan.preset
+    if asked.first_frame is not None:
+        preset, settings["first_frame"] = preset.with_first_frame(asked.first_frame), asked.first_frame
+        if task in ("t2av", "t2a", "t2v"):
+            raise VivaceError("--first-frame has nothing to act on, because nothing is given; name another --task.")
     items = _items(asked, pipeline, plan.height, plan.width, task)
     if speaks and "timbre" in guides and not any(is_talk(i.group) and i.scene is not None for i in items):
         raise VivaceError("Guide 'timbre' has nothing to act on, because no prompt has speech; add a group of talk.")
     told = {
         "seconds": float(plan.timeline.seconds),
         "size": f"{plan.width}x{plan.height}",
-        "preset": plan.preset.model_dump(mode="json"),
+        "preset": preset.model_dump(mode="json"),
     }
     told |= {"timbre": guides["timbre"]} if "timbre" in guides else {}
     run = Run(asked.model, model_hash, asked.split, told | ({} if task == "t2av" else {"task": task}))
@@ -128,7 +141,7 @@ def evaluate_model(asked: WorldAsked) -> tuple[Path, dict[str, Any]]:
     codecs = pipeline.vae, pipeline.audio_vae, pipeline.vocoder
     with bars(asked.as_json) as progress, memory_told():
         summary = evaluate_world(
-            _generators(asked, pipeline, settings, plan.preset, task),
+            _generators(asked, pipeline, settings, preset, task),
             items,
             folder,
             run,
@@ -201,43 +214,15 @@ def _task(name: str) -> TaskName:
 
 def _generator(pipeline: ClipPipeline, settings: dict[str, Any], task: TaskName) -> Generate:
     def generate(items: Sequence[WorldItem]) -> list[Clip]:
+        from vivace.evaluation.generating import clips, voiced
         from vivace.evaluation.tasks import given
-        from vivace.media import Clip, peak_limited
 
         things = [given(item, task) for item in items]
         arguments: dict[str, Any] = {name: [thing[name] for thing in things] for name in things[0]}
         if task in ("t2a", "t2v"):
             arguments["modalities"] = "audio" if task == "t2a" else "video"
-        voices = _voices(pipeline, items)
-        if not voices and _has_voices(pipeline):
-            arguments["guides"] = _unvoiced(settings["guides"])
-        arguments |= voices
-        seeds = [item.seed for item in items]
-        made: Any = pipeline([item.prompt for item in items], seed=seeds, **settings | arguments)
-        sides = [[None] * len(items) if side is None else side for side in (made.frames, made.audio)]
-        return [
-            Clip(frames, made.fps, None if audio is None else peak_limited(audio), made.audio_sample_rate)
-            for frames, audio in zip(*sides, strict=True)
-        ]
+        arguments |= voiced(pipeline, items, settings["guides"])
+        prompts, seeds = [item.prompt for item in items], [item.seed for item in items]
+        return clips(pipeline, prompts, seeds, **settings | arguments)
 
     return generate
-
-
-def _has_voices(pipeline: ClipPipeline) -> bool:
-    return bool(pipeline.transformer.config.get("speaker_dim"))
-
-
-def _unvoiced(guides: Mapping[str, float]) -> dict[str, float]:
-    """Guides of prompts in which nobody is to sound like a recording: timbre has nothing to act on there."""
-    return {name: scale for name, scale in guides.items() if name != "timbre"}
-
-
-def _voices(pipeline: ClipPipeline, items: Sequence[WorldItem]) -> dict[str, Any]:
-    """A recording for every span of true scenes, where the model has voices."""
-    from vivace.conditioning.voices import recording
-    from vivace.evaluation.tasks import REFERENCE_RATE, references
-
-    spoken = [[recording(sound, REFERENCE_RATE) for sound in references(item)] for item in items]
-    if not _has_voices(pipeline) or not any(spoken):
-        return {}
-    return {"voices": spoken}

@@ -101,8 +101,10 @@ def recording(samples: np.ndarray, sample_rate: int, name: str = "The voice", pa
         VivaceError: a wrong shape, silence, clipped or too short speech, or speech in a noise nearly as loud.
     """
     sound = np.asarray(samples, dtype=np.float32)
-    if sound.ndim != 1 or not np.isfinite(sound).all():
-        raise VivaceError(f"{name} of shape {list(sound.shape)} is not mono sound; give finite numbers [N].")
+    if sound.ndim != 1:
+        raise VivaceError(f"{name} of shape {list(sound.shape)} is not mono sound; give numbers [N].")
+    if not np.isfinite(sound).all():
+        raise VivaceError(f"{name} has samples that are not finite; give another recording.")
     if len(sound) < LEAST_SPEECH_SECONDS * sample_rate:
         raise VivaceError(
             f"{name} is {len(sound) / sample_rate:.2f} s long; give at least {LEAST_SPEECH_SECONDS:g} s of speech, "

@@ -10,6 +10,7 @@ MOVING = 8.0  # of 255: a pixel further than this from its median over the clip 
 LATENT_RATE = 25.0  # audio tokens per second
 _ENVELOPE_HOP = 80  # 5 ms: modulation up to 100 Hz
 _ENVELOPE_WINDOW = 128  # 8 ms
+END_CLICK_SECONDS = 0.125  # that `end_click_db` needs
 
 
 def psnr(square_error: float) -> float:
@@ -64,7 +65,7 @@ def end_click_db(sound: np.ndarray) -> float:
     a clip that rings or fades out gives 0 or less, a click at the cut a clearly positive number.
 
     Args:
-        sound: [C, N] at 16 kHz, at least 0.12 s.
+        sound: [C, N] at 16 kHz, at least `END_CLICK_SECONDS`.
     """
     block = _ENVELOPE_HOP
     edge = np.diff(sound, axis=1)

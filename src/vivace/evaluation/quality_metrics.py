@@ -11,8 +11,10 @@ from typing import Any
 
 from vivace.evaluation.av_align import av_align_metrics
 from vivace.evaluation.env_sync import env_sync_metrics
+from vivace.evaluation.fidelity import END_CLICK_SECONDS, end_click_db
 from vivace.evaluation.metric import Direction, ItemMetric, Sample, Undefined, once_per_sample
 from vivace.perception.quality import picture_quality, sound_quality
+from vivace.perception.spectra import SAMPLE_RATE, at_detector_rate
 
 PICTURE: dict[str, tuple[Direction, str]] = {
     "frozen": ("lower", ""),
@@ -53,19 +55,29 @@ def picture_metrics() -> list[ItemMetric]:
 
 
 def sound_metrics() -> list[ItemMetric]:
-    """`sound_*`: every figure of `SoundQuality`."""
+    """`sound_*`: every figure of `SoundQuality`, and `sound_end_click` (`end_click_db`)."""
 
     def find(sample: Sample) -> Any:
         assert sample.clip is not None
         assert sample.clip.audio is not None
         return sound_quality(sample.clip.audio, sample.clip.sample_rate)
 
-    return _metrics("sound", "sound", once_per_sample(find), SOUND)
+    click = ItemMetric("sound_end_click", _end_click, requires=("sound",), direction="lower", unit="dB")
+    return [*_metrics("sound", "sound", once_per_sample(find), SOUND), click]
 
 
 def clip_metrics() -> list[ItemMetric]:
     """Every weight-free metric that needs nothing but a clip."""
     return [*env_sync_metrics(), *av_align_metrics(), *picture_metrics(), *sound_metrics()]
+
+
+def _end_click(sample: Sample) -> list[float] | Undefined:
+    assert sample.clip is not None
+    assert sample.clip.audio is not None
+    sound = at_detector_rate(sample.clip.audio, sample.clip.sample_rate)
+    if sound.shape[1] < END_CLICK_SECONDS * SAMPLE_RATE:
+        return Undefined("the sound is too short to have an end apart from its beginning")
+    return [end_click_db(sound), 1.0]
 
 
 def _metrics(

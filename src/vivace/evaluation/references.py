@@ -19,31 +19,35 @@ from vivace.world import truth, voice_references
 from vivace.world.speech import SPEECH_RATE
 
 
-def voice_refs(items: Sequence[WorldItem]) -> dict[str, dict[str, Any]]:
-    """For each item that talks and has a true scene, per span: the judge's vector of its reference, that of another
-    voice (the other speaker's, else the next item's), and the voice's fundamental in Hz. By id.
+def own_voices(item: WorldItem) -> dict[str, Any]:
+    """Per span of an item that talks and has a true scene: the judge's vector of its reference, "voices", and the
+    voice's fundamental in Hz, "pitches". Empty for others.
     """
-    talking = [item for item in items if is_talk(item.group) and item.scene is not None]
-    vectors: dict[str, list[np.ndarray]] = {
-        item.id: [voice_vector(sound, SPEECH_RATE) for sound in voice_references(item.scene)]
-        for item in talking
-        if item.scene is not None
+    if not is_talk(item.group) or item.scene is None or item.scene.talk is None:
+        return {}
+    talk = item.scene.talk
+    return {
+        "voices": [voice_vector(sound, SPEECH_RATE) for sound in voice_references(item.scene)],
+        "pitches": [talk.characters[line.speaker].voice.pitch for line in talk.lines],
     }
-    refs: dict[str, dict[str, Any]] = {}
-    for number, item in enumerate(talking):
+
+
+def voice_refs(items: Sequence[WorldItem]) -> dict[str, dict[str, Any]]:
+    """What `own_voices` has of each item, with "strangers": per span the vector of another voice (the other speaker's,
+    else the next item's). By id.
+    """
+    refs = {item.id: own for item in items if (own := own_voices(item))}
+    talking = [item for item in items if item.id in refs]
+    for item, following in zip(talking, [*talking[1:], *talking[:1]], strict=True):
         assert item.scene is not None
         assert item.scene.talk is not None
-        talk, own = item.scene.talk, vectors[item.id]
-        next_one = vectors[talking[(number + 1) % len(talking)].id][0]
+        lines = item.scene.talk.lines
+        own, next_one = refs[item.id]["voices"], refs[following.id]["voices"][0]
         strangers = []
-        for line in talk.lines:
-            other = [k for k, their in enumerate(talk.lines) if their.speaker != line.speaker]
+        for line in lines:
+            other = [k for k, their in enumerate(lines) if their.speaker != line.speaker]
             strangers.append(own[other[0]] if other else next_one)
-        refs[item.id] = {
-            "voices": own,
-            "strangers": strangers,
-            "pitches": [talk.characters[line.speaker].voice.pitch for line in talk.lines],
-        }
+        refs[item.id]["strangers"] = strangers
     return refs
 
 

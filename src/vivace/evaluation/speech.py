@@ -211,6 +211,13 @@ def _similarity(name: str, length: int | None = None) -> Callable[[Sample, list[
     return measure
 
 
+def _own_over_other(sample: Sample, spans: list[Assigned]) -> Outcome:
+    own, other = _similarity("voices")(sample, spans), _similarity("strangers")(sample, spans)
+    if isinstance(own, Undefined) or isinstance(other, Undefined):
+        return own if isinstance(own, Undefined) else other
+    return [own[0] - other[0], own[1]]
+
+
 def _own_wins(sample: Sample, spans: list[Assigned]) -> Outcome:
     own, other = sample.refs.get("voices"), sample.refs.get("strangers")
     if own is None or other is None:
@@ -243,8 +250,8 @@ def speech_metrics() -> list[ItemMetric]:
     that of clips which say no word of the prompt from outside its spans; `spans_apart` that of clips whose spans follow
     each other without overlap. `lip_correlation` is that of how open the mouths look and how open a mouth sounds, at no
     lag; `lip_lag` how late the sound is. `who_speaks` is the share of spans during which the right one of two mouths
-    moves. `voice_own`, `voice_other` are similarities to the own reference and to another's, `voice_own_wins` the share
-    of spans that are nearer to their own.
+    moves. `voice_own`, `voice_other` are similarities to the own reference and to another's, `voice_own_over_other` the
+    former minus the latter, `voice_own_wins` the share of spans that are nearer to their own.
     """
     sound, both = ("audio", "expected:spans"), ("video", "audio", "expected:spans")
 
@@ -274,6 +281,7 @@ def speech_metrics() -> list[ItemMetric]:
         share("voice_own", _spans(_similarity("voices"))),
         *by_length,
         ItemMetric("voice_other", _spans(_similarity("strangers")), requires=sound, direction="lower"),
+        share("voice_own_over_other", _spans(_own_over_other)),
         share("voice_own_wins", _spans(_own_wins)),
         median("pitch_error", _spans(_pitch_errors), "semitones"),
     ]

@@ -19,7 +19,14 @@ from vivace.evaluation.kept_clips import KeptClips
 from vivace.evaluation.ledger import Ledger, Run
 from vivace.evaluation.metric import ItemMetric, Result, Sample
 from vivace.evaluation.prompts import WorldItem, true_clip
-from vivace.evaluation.references import clip_refs, needs_true_clip, script_events, true_times, voice_refs
+from vivace.evaluation.references import (
+    clip_refs,
+    needs_true_clip,
+    own_voices,
+    script_events,
+    true_times,
+    voice_refs,
+)
 from vivace.evaluation.report.run_report import write_report
 from vivace.evaluation.report.strips import save_strip, strip_path
 from vivace.evaluation.seeds import is_first, prompt_of, rounds_of
@@ -170,7 +177,8 @@ class _Recording:
             if true is None and item.scene is not None and needs_true_clip(self.task):
                 true = true_clip(item)
             against = clip_refs(item, self.task, true, true=is_true, itself=itself)
-            refs = script_events(item, self.task, true=is_true)
+            # Of voices the own ones alone: which other voice a span is compared with depends on the run's other items.
+            refs = script_events(item, self.task, true=is_true) | own_voices(item)
             metrics = item_metrics(item, percept, refs)
             self.ledger.add(condition, item, percept, metrics, figures, figures_of(item.id, part, against))
         if self.progress is not None:

@@ -55,8 +55,8 @@ def decode_sound(
         float32 [1 or 2, N] in [-1, 1] and its rate in Hz.
 
     Raises:
-        VivaceError: the part reaches outside, the stream is damaged or truncated, too long to hold, or of too many
-            channels.
+        VivaceError: the part reaches outside, the stream is damaged or truncated, too long to hold, of too many
+            channels, or has samples that are not finite.
     """
     stream.thread_type = "AUTO"
     rate, channels = stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels
@@ -106,6 +106,8 @@ def decode_sound(
         if missing > LAST_BLOCK:
             tell(f"has sound for {audio.shape[1] / rate:.2f} of its {wanted / rate:.2f} s; silence fills the rest")
         audio = np.pad(audio[:, :wanted], ((0, 0), (0, missing)))
+    if not np.isfinite(audio).all():
+        raise VivaceError(f"File {str(path)!r} has samples of sound that are no numbers; export it again.")
     peak = max(float(audio.max(initial=0)), -float(audio.min(initial=0)))
     if peak > 1 + PEAK_SLACK:
         tell(f"has samples up to {peak:.3g}, which are cut off at 1")

@@ -54,12 +54,14 @@ def spectrogram_image(audio: np.ndarray, sample_rate: int, width: int = 1000, he
     mono = audio.mean(0)
     size = 2 ** round(np.log2(sample_rate * 0.032))
     window = np.hanning(size).astype(np.float32)
-    padded = np.pad(mono, size // 2)
-    centres = np.linspace(0, len(mono) - 1, width).astype(int)
+    # Windows keep inside the sound: one that ran out of it would show its end as a click.
+    mono = np.pad(mono, (0, max(0, size - len(mono))))
+    centres = np.linspace(0, audio.shape[1] - 1, width).astype(int)
+    starts = (centres - size // 2).clip(0, len(mono) - size)
     bands = _mel_bands(sample_rate, size, height)
     power = np.empty((height, width), np.float32)
     for start in range(0, width, 256):  # a stretch at a time keeps long clips small in memory
-        pieces = np.lib.stride_tricks.sliding_window_view(padded, size)[centres[start : start + 256]]
+        pieces = np.lib.stride_tricks.sliding_window_view(mono, size)[starts[start : start + 256]]
         spectrum = np.abs(np.fft.rfft(pieces * window)) / (window.sum() / 2)
         power[:, start : start + 256] = bands @ (spectrum.T**2).astype(np.float32)
     decibel = 10 * np.log10(power + 1e-12)

@@ -29,7 +29,7 @@ from vivace.pipelines.materials import Modalities
 from vivace.pipelines.placing import load_offloaded
 from vivace.pipelines.references import fitted_references
 from vivace.sampling.guidance import Branch, Guidance
-from vivace.sampling.loop import Given
+from vivace.sampling.loop import Given, GivenPolicy
 from vivace.sampling.mutual_presets import MutualPreset
 
 
@@ -112,6 +112,7 @@ class AlivePipeline(ClipPipeline):
         preset: str | MutualPreset | None = None,
         guides: Mapping[str, float] | None = None,
         cache: float | None = None,
+        first_frame: GivenPolicy | None = None,
         rule: Guidance | None = None,
         seed: int | Sequence[int] | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
@@ -130,6 +131,8 @@ class AlivePipeline(ClipPipeline):
             negative_prompt: None takes the preset's, "" the null text.
             guides: scales over the preset's, such as {"text": 4, "mutual.audio": 2}; 1 is the plain prediction.
             cache: threshold of the step cache over the preset's, from 0 (exact) to 1.
+            first_frame: how what is given is shown to the network, over the preset's and the folder's way
+                (`vivace.sampling.loop`); the published program's is "overwritten".
             rule: guidance of one's own instead of the preset's.
             seed: one for each prompt, or one that the prompts count up from.
             modalities: which sides the clip has.
@@ -162,7 +165,7 @@ class AlivePipeline(ClipPipeline):
         size = arranged.height, arranged.width
         shown = fitted_references(can, references, len(prompts), size, pictured=modalities != "audio")
         chosen = self._guided(preset, guides or {}, modalities, referenced=any(shown))
-        chosen = adjusted(chosen, num_inference_steps, cache)
+        chosen = adjusted(chosen, arranged, num_inference_steps, cache, first_frame)
         check_sides(guides or {}, modalities, arranged, can, chosen)
         shared = self._settled(
             prompts,

@@ -199,16 +199,21 @@ class Planned:
         )
 
 
-def adjusted(preset: S, steps: int | None, cache: float | None) -> S:
-    """A preset with another number of steps and threshold of the step cache, where they are given.
+def adjusted(preset: S, arranged: Arranged, steps: int | None, cache: float | None, first_frame: str | None) -> S:
+    """A preset with another number of steps, threshold of the step cache and way to show what is given, where they are
+    asked for.
 
     Raises:
-        VivaceError: either of them, or the preset's shift, out of range.
+        VivaceError: any of them, or the preset's shift, out of range; a way to show what is not given.
     """
     if steps is not None:
         preset = preset.model_copy(update={"steps": steps})
     if cache is not None:
         preset = preset.with_cache(cache)
+    if first_frame is not None:
+        preset = preset.with_first_frame(first_frame)
+        if not arranged.known:
+            raise VivaceError("first_frame has nothing to act on, because nothing is given; leave it out.")
     preset.table()  # refuses steps and shifts out of range
     return preset
 

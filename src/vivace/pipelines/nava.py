@@ -27,7 +27,7 @@ from vivace.pipelines.guide_checks import check_sides
 from vivace.pipelines.materials import Modalities
 from vivace.pipelines.placing import load_offloaded
 from vivace.sampling.guidance import Guidance
-from vivace.sampling.loop import Given, SamplingCancelledError
+from vivace.sampling.loop import Given, GivenPolicy, SamplingCancelledError
 from vivace.sampling.presets import Preset
 
 
@@ -102,6 +102,7 @@ class NavaPipeline(ClipPipeline):
         preset: str | Preset | None = None,
         guides: Mapping[str, float] | None = None,
         cache: float | None = None,
+        first_frame: GivenPolicy | None = None,
         rule: Guidance | None = None,
         seed: int | Sequence[int] | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
@@ -119,6 +120,8 @@ class NavaPipeline(ClipPipeline):
             negative_prompt: None takes the preset's, "" the null text.
             guides: scales over the preset's, such as {"text": 4, "align.audio": 1}.
             cache: threshold of the step cache over the preset's, from 0 (exact) to 1.
+            first_frame: how what is given is shown to the network, over the preset's and the folder's way
+                (`vivace.sampling.loop`); the published program's is "overwritten".
             rule: a guidance rule of one's own instead of the preset's.
             seed: one for each prompt, or one that the prompts count up from.
             modalities: which sides the clip has.
@@ -148,7 +151,7 @@ class NavaPipeline(ClipPipeline):
         heard = any(voice is not None for row in spoken for voice in row)
         self._check_guides(guides or {}, modalities, heard)
         chosen = preset if isinstance(preset, Preset) else self.abilities.preset_named(preset)
-        chosen = adjusted(chosen.with_guides(guides or {}), num_inference_steps, cache)
+        chosen = adjusted(chosen.with_guides(guides or {}), arranged, num_inference_steps, cache, first_frame)
         check_sides(guides or {}, modalities, arranged, self.abilities, chosen)
         shared = self._settled(
             prompts,

@@ -11,7 +11,7 @@ from vivace.errors import VivaceError
 from vivace.pair import AV, Modality
 from vivace.sampling.guidance import Guidance, check_scale, nava_rule
 from vivace.sampling.guidance_schedule import GuidanceSchedule, Phase
-from vivace.sampling.loop import GivenPolicy
+from vivace.sampling.loop import GIVEN_POLICIES, GivenPolicy
 from vivace.sampling.schedules import MAX_STEPS, Table, sound_ahead
 from vivace.sampling.settings_checks import check_level, is_number
 from vivace.sampling.solvers import table_for
@@ -96,6 +96,16 @@ class Steps(Frozen):
                 f"cache {threshold!r} is no number from 0 to {MAX_CACHE:g}; give one such as 0.1, or 0 for none."
             )
         return self.model_copy(update={"cache": float(threshold)})
+
+    def with_first_frame(self, policy: str) -> Self:
+        """The same preset with another way to show the network what is given.
+
+        Raises:
+            VivaceError: an unknown way.
+        """
+        if policy not in GIVEN_POLICIES:
+            raise VivaceError(f"first_frame {policy!r} is unknown; use one of {', '.join(GIVEN_POLICIES)}.")
+        return self.model_copy(update={"first_frame": policy})
 
 
 class Preset(Steps):
