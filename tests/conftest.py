@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from vivace.pipelines.nava import NavaPipeline
 
 # Ray's workers give way to whatever else runs, so that on a busy machine a test of theirs would stand still.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# What a shell starts in the background ignores Ctrl-C, and so would the commands that the tests of Ctrl-C start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
